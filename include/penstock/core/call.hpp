@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <penstock/core/executor.hpp>
+#include <penstock/core/result.hpp>
+#include <penstock/core/stop.hpp>
+#include <penstock/core/time.hpp>
+
+namespace penstock {
+
+enum class Priority : std::uint8_t { low, normal, high };
+
+/// W3C trace context, carried untouched.
+struct TraceContext {
+  std::array<std::uint8_t, 16> trace_id{};
+  std::array<std::uint8_t, 8> span_id{};
+};
+
+/// Travels with each request through the layers. *One thread at a time.*
+///
+/// A layer may change it for the layers inside. Whoever calls inside more than once (retry,
+/// hedge) hands each attempt a copy of its own and takes only `now` back.
+struct Call {
+  Time deadline = never;
+  StopToken stop{};
+  /// Where to wait. Null means `Executor::current()` at the moment the stack is entered.
+  Executor* executor = nullptr;
+  /// The latest clock reading of this call: one when an attempt starts, one when it has ended,
+  /// shared by every layer.
+  Time now{};
+  std::uint32_t attempt = 1;
+  std::uint32_t weight = 1;
+  std::uint64_t key = 0;
+  Priority priority = Priority::normal;
+  TraceContext trace{};
+
+  [[nodiscard]] Executor& where() const noexcept {
+    return executor != nullptr ? *executor : Executor::current();
+  }
+  /// Time left until the deadline, never negative, as of `now`.
+  [[nodiscard]] Duration left() const noexcept { return elapsed_between(now, deadline); }
+};
+
+/// Why a wait inside `call` ended early, or success when it may go on at `now`.
+[[nodiscard]] inline Result<void> may_go_on(const Call& call) noexcept {
+  if (call.stop.stop_requested()) return ErrorKind::cancelled;
+  if (call.now >= call.deadline) return ErrorKind::deadline;
+  return {};
+}
+
+/// Blocks until `when` (true) or until the call is stopped (false). Refreshes `call.now`.
+[[nodiscard]] inline bool block_until(Call& call, Time when) noexcept {
+  Parker stopped;
+  const auto unpark = [&stopped]() noexcept { stopped.unpark(); };
+  const StopCallback callback{call.stop, unpark};
+  Executor& executor = call.where();
+  const bool was_stopped = executor.wait(stopped, when);
+  call.now = executor.now();
+  return !was_stopped;
+}
+
+}  // namespace penstock

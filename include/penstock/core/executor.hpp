@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cassert>
+#include <exception>
+
+#include <penstock/core/sync.hpp>
+#include <penstock/core/time.hpp>
+
+namespace penstock {
+
+/// One piece of work for an executor: an intrusive node, so posting allocates nothing. The owner
+/// keeps it alive until `run` has been called; it may be posted again from then on.
+class Job {
+ public:
+  using Run = void (*)(Job&) noexcept;
+  explicit Job(Run work) noexcept : run_(work) {}
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  /// For executors: calls the work. The job may be gone when this returns.
+  void run() noexcept { run_(*this); }
+
+ protected:
+  ~Job() = default;
+
+ private:
+  friend class JobQueue;
+  Run run_;
+  Job* next_ = nullptr;
+};
+
+/// Jobs in the order they came. *Not synchronized.*
+class JobQueue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  void push(Job& job) noexcept {
+    job.next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = &job;
+    last_ = &job;
+  }
+  [[nodiscard]] Job* pop() noexcept {
+    Job* const job = first_;
+    if (job != nullptr) {
+      first_ = job->next_;
+      if (first_ == nullptr) last_ = nullptr;
+    }
+    return job;
+  }
+
+ private:
+  Job* first_ = nullptr;
+  Job* last_ = nullptr;
+};
+
+/// One pending instant of an executor: an intrusive node, armed at most once at a time.
+class Timer {
+ public:
+  using Fire = void (*)(Timer&) noexcept;
+  explicit Timer(Fire action) noexcept : fire_(action) {}
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  /// Set before arming; read-only while armed.
+  Time when = never;
+  /// For executors. The timer may be gone when this returns.
+  void fire() noexcept { fire_(*this); }
+
+ protected:
+  ~Timer() = default;
+
+ private:
+  friend class TimerHeap;
+  Fire fire_;
+  // Pairing heap links, owned by the heap while `armed_`.
+  Timer* child_ = nullptr;
+  Timer* sibling_ = nullptr;
+  Timer* previous_ = nullptr;  // left sibling, or the parent of the leftmost child
+  bool armed_ = false;
+};
+
+/// Blocks one thread until another wakes it: a one-shot event.
+///
+/// `unpark` notifies with the lock held, so that a parker on the stack of the woken thread is not
+/// touched after that thread can leave. *Safe from any thread*; one thread waits.
+class Parker {
+ public:
+  void unpark() noexcept {
+    const std::lock_guard lock{mutex_};
+    set_ = true;
+    changed_.notify_one();
+  }
+  /// True when unparked, false when `until` has passed first.
+  [[nodiscard]] bool park_until(Time until) noexcept {
+    std::unique_lock lock{mutex_};
+    if (until == never) {
+      changed_.wait(lock, [this] { return set_; });
+      return true;
+    }
+    return changed_.wait_until(lock, until, [this] { return set_; });
+  }
+  [[nodiscard]] bool unparked() noexcept {
+    const std::lock_guard lock{mutex_};
+    return set_;
+  }
+
+ private:
+  sync::mutex mutex_;
+  sync::condition_variable changed_;
+  bool set_ = false;  // guarded by mutex_; goes once from false to true
+};
+
+/// Where waiting happens: in the calling thread, on a pool, on an event loop, in simulated time.
+///
+/// The whole surface that layers and stores need, so that one piece of code runs in all of them.
+/// Every function is *Safe from any thread.* and allocates nothing.
+class Executor {
+ public:
+  /// The monotonic time here; simulated time in a simulation.
+  [[nodiscard]] virtual Time now() const noexcept = 0;
+
+  /// Runs the job once, on this executor, never inside `post`.
+  virtual void post(Job& job) noexcept = 0;
+
+  /// Fires the timer once, on this executor, not before `timer.when`.
+  virtual void arm(Timer& timer) noexcept = 0;
+
+  /// True: taken back, it will not fire. False: it has fired. Returns only when it is not being
+  /// fired by another thread, so the timer's memory is free to go.
+  virtual bool disarm(Timer& timer) noexcept = 0;
+
+  /// Blocks the calling thread until the parker is unparked (true) or `until` has passed
+  /// (false). An executor that lives in the calling thread runs its jobs and timers meanwhile.
+  virtual bool wait(Parker& parker, Time until) noexcept = 0;
+
+  /// The executor whose job, timer or wait this thread is in; `calling_thread()` outside of one.
+  [[nodiscard]] static inline Executor& current() noexcept;
+
+ protected:
+  ~Executor() = default;
+};
+
+/// The plain thread: real time, blocking waits. Has no queue of its own: `post` runs the job
+/// here at once and `arm` is refused by an assertion; a coroutine that waits needs one of the
+/// executors of `exec/`.
+[[nodiscard]] inline Executor& calling_thread() noexcept;
+
+/// Makes an executor `Executor::current()` of this thread for a scope.
+class [[nodiscard]] CurrentExecutor {
+ public:
+  explicit CurrentExecutor(Executor& executor) noexcept : previous_(slot()) { slot() = &executor; }
+  CurrentExecutor(const CurrentExecutor&) = delete;
+  CurrentExecutor& operator=(const CurrentExecutor&) = delete;
+  ~CurrentExecutor() { slot() = previous_; }
+
+ private:
+  friend class Executor;
+  static Executor*& slot() noexcept {
+    static thread_local Executor* current = nullptr;
+    return current;
+  }
+  Executor* previous_;
+};
+
+namespace exec {
+
+class CallingThread final : public Executor {
+ public:
+  [[nodiscard]] Time now() const noexcept override { return sync::now(); }
+  void post(Job& job) noexcept override { job.run(); }
+  void arm(Timer&) noexcept override {
+    assert(!"penstock: a coroutine that waits needs an executor: run it with sync_wait(task), "
+            "on a ThreadPool or on an EventLoop");
+    std::terminate();
+  }
+  bool disarm(Timer&) noexcept override { return false; }
+  bool wait(Parker& parker, Time until) noexcept override { return parker.park_until(until); }
+};
+
+}  // namespace exec
+
+inline Executor& calling_thread() noexcept {
+  static exec::CallingThread thread;
+  return thread;
+}
+
+inline Executor& Executor::current() noexcept {
+  Executor* const current = CurrentExecutor::slot();
+  return current != nullptr ? *current : calling_thread();
+}
+
+}  // namespace penstock
