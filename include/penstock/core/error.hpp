@@ -29,34 +29,51 @@ enum class ErrorKind : std::uint8_t {
   quota,         ///< out of money or of an allowance that no wait restores soon
   exception,     ///< user code threw; `Error::exception()` holds it
   // We refused; nothing was sent.
-  deadline,         ///< no time left to start
-  cancelled,        ///< the caller's stop token fired
-  circuit_open,     ///< a circuit breaker is open
-  limited,          ///< a rate limiter has nothing to give in time
-  overloaded,       ///< a queue or a concurrency limit is full
-  budget_exhausted, ///< the retry budget is spent
-  closed,           ///< the store or executor is shutting down
+  deadline,          ///< no time left to start
+  cancelled,         ///< the caller's stop token fired
+  circuit_open,      ///< a circuit breaker is open
+  limited,           ///< a rate limiter has nothing to give in time
+  overloaded,        ///< a queue or a concurrency limit is full
+  budget_exhausted,  ///< the retry budget is spent
+  closed,            ///< the store or executor is shutting down
 };
 
 [[nodiscard]] constexpr std::string_view to_string(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::transient: return "transient";
-    case ErrorKind::unavailable: return "unavailable";
-    case ErrorKind::rate_limited: return "rate_limited";
-    case ErrorKind::timeout: return "timeout";
-    case ErrorKind::permanent: return "permanent";
-    case ErrorKind::not_found: return "not_found";
-    case ErrorKind::too_large: return "too_large";
-    case ErrorKind::credential: return "credential";
-    case ErrorKind::quota: return "quota";
-    case ErrorKind::exception: return "exception";
-    case ErrorKind::deadline: return "deadline";
-    case ErrorKind::cancelled: return "cancelled";
-    case ErrorKind::circuit_open: return "circuit_open";
-    case ErrorKind::limited: return "limited";
-    case ErrorKind::overloaded: return "overloaded";
-    case ErrorKind::budget_exhausted: return "budget_exhausted";
-    case ErrorKind::closed: return "closed";
+    case ErrorKind::transient:
+      return "transient";
+    case ErrorKind::unavailable:
+      return "unavailable";
+    case ErrorKind::rate_limited:
+      return "rate_limited";
+    case ErrorKind::timeout:
+      return "timeout";
+    case ErrorKind::permanent:
+      return "permanent";
+    case ErrorKind::not_found:
+      return "not_found";
+    case ErrorKind::too_large:
+      return "too_large";
+    case ErrorKind::credential:
+      return "credential";
+    case ErrorKind::quota:
+      return "quota";
+    case ErrorKind::exception:
+      return "exception";
+    case ErrorKind::deadline:
+      return "deadline";
+    case ErrorKind::cancelled:
+      return "cancelled";
+    case ErrorKind::circuit_open:
+      return "circuit_open";
+    case ErrorKind::limited:
+      return "limited";
+    case ErrorKind::overloaded:
+      return "overloaded";
+    case ErrorKind::budget_exhausted:
+      return "budget_exhausted";
+    case ErrorKind::closed:
+      return "closed";
   }
   return "unknown";
 }

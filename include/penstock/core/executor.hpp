@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cassert>
+#include <cstdint>
 #include <exception>
 
+#include <penstock/core/random.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 
@@ -77,17 +79,15 @@ class Timer {
   bool armed_ = false;
 };
 
+class Executor;
+
 /// Blocks one thread until another wakes it: a one-shot event.
 ///
-/// `unpark` notifies with the lock held, so that a parker on the stack of the woken thread is not
-/// touched after that thread can leave. *Safe from any thread*; one thread waits.
+/// `unpark` does its whole work with the lock held, so that a parker on the stack of the woken
+/// thread is not touched after that thread can leave. *Safe from any thread*; one thread waits.
 class Parker {
  public:
-  void unpark() noexcept {
-    const std::lock_guard lock{mutex_};
-    set_ = true;
-    changed_.notify_one();
-  }
+  inline void unpark() noexcept;
   /// True when unparked, false when `until` has passed first.
   [[nodiscard]] bool park_until(Time until) noexcept {
     std::unique_lock lock{mutex_};
@@ -102,10 +102,28 @@ class Parker {
     return set_;
   }
 
+  /// For executors whose waiting thread goes on running jobs: `unpark` posts `wake` there. False:
+  /// already unparked, nothing will be posted.
+  [[nodiscard]] bool post_on_unpark(Executor& executor, Job& wake) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (set_) return false;
+    executor_ = &executor;
+    wake_ = &wake;
+    return true;
+  }
+  /// False: unparked before, `wake` has been posted.
+  [[nodiscard]] bool forget_post() noexcept {
+    const std::lock_guard lock{mutex_};
+    executor_ = nullptr;
+    return !set_;
+  }
+
  private:
   sync::mutex mutex_;
   sync::condition_variable changed_;
-  bool set_ = false;  // guarded by mutex_; goes once from false to true
+  bool set_ = false;              // guarded by mutex_; goes once from false to true
+  Executor* executor_ = nullptr;  // guarded by mutex_
+  Job* wake_ = nullptr;           // guarded by mutex_
 };
 
 /// Where waiting happens: in the calling thread, on a pool, on an event loop, in simulated time.
@@ -130,6 +148,9 @@ class Executor {
   /// Blocks the calling thread until the parker is unparked (true) or `until` has passed
   /// (false). An executor that lives in the calling thread runs its jobs and timers meanwhile.
   virtual bool wait(Parker& parker, Time until) noexcept = 0;
+
+  /// 64 random bits: seeded, and so repeatable, in a simulation.
+  [[nodiscard]] virtual std::uint64_t random() noexcept { return random_bits(); }
 
   /// The executor whose job, timer or wait this thread is in; `calling_thread()` outside of one.
   [[nodiscard]] static inline Executor& current() noexcept;
@@ -159,6 +180,14 @@ class [[nodiscard]] CurrentExecutor {
   }
   Executor* previous_;
 };
+
+inline void Parker::unpark() noexcept {
+  const std::lock_guard lock{mutex_};
+  if (set_) return;
+  set_ = true;
+  changed_.notify_one();
+  if (executor_ != nullptr) executor_->post(*wake_);
+}
 
 namespace exec {
 

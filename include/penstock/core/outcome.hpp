@@ -29,41 +29,64 @@ enum class Outcome : std::uint8_t {
 
 [[nodiscard]] constexpr std::string_view to_string(Outcome outcome) noexcept {
   switch (outcome) {
-    case Outcome::success: return "success";
-    case Outcome::neutral: return "neutral";
-    case Outcome::transient: return "transient";
-    case Outcome::unavailable: return "unavailable";
-    case Outcome::rate_limited: return "rate_limited";
-    case Outcome::timeout: return "timeout";
-    case Outcome::permanent: return "permanent";
-    case Outcome::not_found: return "not_found";
-    case Outcome::too_large: return "too_large";
-    case Outcome::credential: return "credential";
-    case Outcome::quota: return "quota";
-    case Outcome::exception: return "exception";
+    case Outcome::success:
+      return "success";
+    case Outcome::neutral:
+      return "neutral";
+    case Outcome::transient:
+      return "transient";
+    case Outcome::unavailable:
+      return "unavailable";
+    case Outcome::rate_limited:
+      return "rate_limited";
+    case Outcome::timeout:
+      return "timeout";
+    case Outcome::permanent:
+      return "permanent";
+    case Outcome::not_found:
+      return "not_found";
+    case Outcome::too_large:
+      return "too_large";
+    case Outcome::credential:
+      return "credential";
+    case Outcome::quota:
+      return "quota";
+    case Outcome::exception:
+      return "exception";
   }
   return "unknown";
 }
 
 [[nodiscard]] constexpr Outcome outcome_of(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::transient: return Outcome::transient;
-    case ErrorKind::unavailable: return Outcome::unavailable;
-    case ErrorKind::rate_limited: return Outcome::rate_limited;
-    case ErrorKind::timeout: return Outcome::timeout;
-    case ErrorKind::permanent: return Outcome::permanent;
-    case ErrorKind::not_found: return Outcome::not_found;
-    case ErrorKind::too_large: return Outcome::too_large;
-    case ErrorKind::credential: return Outcome::credential;
-    case ErrorKind::quota: return Outcome::quota;
-    case ErrorKind::exception: return Outcome::exception;
+    case ErrorKind::transient:
+      return Outcome::transient;
+    case ErrorKind::unavailable:
+      return Outcome::unavailable;
+    case ErrorKind::rate_limited:
+      return Outcome::rate_limited;
+    case ErrorKind::timeout:
+      return Outcome::timeout;
+    case ErrorKind::permanent:
+      return Outcome::permanent;
+    case ErrorKind::not_found:
+      return Outcome::not_found;
+    case ErrorKind::too_large:
+      return Outcome::too_large;
+    case ErrorKind::credential:
+      return Outcome::credential;
+    case ErrorKind::quota:
+      return Outcome::quota;
+    case ErrorKind::exception:
+      return Outcome::exception;
     case ErrorKind::deadline:
     case ErrorKind::cancelled:
     case ErrorKind::circuit_open:
     case ErrorKind::limited:
     case ErrorKind::overloaded:
     case ErrorKind::budget_exhausted:
-    case ErrorKind::closed: return Outcome::neutral;
+    case ErrorKind::closed:
+      return Outcome::neutral;
   }
   return Outcome::neutral;
 }

@@ -48,21 +48,23 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
   using value_type = T;
 
   template <class U = T>
-    requires(std::constructible_from<T, U> && !std::same_as<std::remove_cvref_t<U>, Result> &&
-             !std::same_as<std::remove_cvref_t<U>, Error> &&
-             !std::same_as<std::remove_cvref_t<U>, std::in_place_t>)
-  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload)
-  explicit(!std::convertible_to<U, T>) Result(U&& value) noexcept(
-      std::is_nothrow_constructible_v<T, U>)
-      : value_(std::forward<U>(value)), has_value_(true) {}
+  requires(std::constructible_from<T, U> && !std::same_as<std::remove_cvref_t<U>, Result> &&
+           !std::same_as<std::remove_cvref_t<U>, Error> &&
+           !std::same_as<std::remove_cvref_t<U>, std::in_place_t>)
+      // NOLINTNEXTLINE(bugprone-forwarding-reference-overload)
+      explicit(!std::convertible_to<U, T>)
+          Result(U && value) noexcept(std::is_nothrow_constructible_v<T, U>)
+      : value_(std::forward<U>(value)),
+        has_value_(true) {}
   template <class... Arguments>
-  explicit Result(std::in_place_t, Arguments&&... arguments)
-      : value_(std::forward<Arguments>(arguments)...), has_value_(true) {}
+  explicit Result(std::in_place_t, Arguments && ... arguments)
+      : value_(std::forward<Arguments>(arguments)...),
+        has_value_(true) {}
   Result(Error error) noexcept : error_(std::move(error)), has_value_(false) {}
   Result(ErrorKind kind) noexcept : Result(Error{kind}) {}
 
-  Result(const Result& other) noexcept(std::is_nothrow_copy_constructible_v<T>)
-    requires std::copy_constructible<T>
+  Result(const Result& other) noexcept(
+      std::is_nothrow_copy_constructible_v<T>) requires std::copy_constructible<T>
       : has_value_(other.has_value_) {
     if (has_value_) {
       std::construct_at(std::addressof(value_), other.value_);
@@ -70,7 +72,7 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
       std::construct_at(std::addressof(error_), other.error_);
     }
   }
-  Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+  Result(Result && other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : has_value_(other.has_value_) {
     if (has_value_) {
       std::construct_at(std::addressof(value_), std::move(other.value_));
@@ -78,9 +80,7 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
       std::construct_at(std::addressof(error_), std::move(other.error_));
     }
   }
-  Result& operator=(const Result& other)
-    requires std::copy_constructible<T>
-  {
+  Result& operator=(const Result& other) requires std::copy_constructible<T> {
     if (this != &other) *this = Result{other};
     return *this;
   }
@@ -101,42 +101,68 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
     }
   }
 
-  [[nodiscard]] bool has_value() const noexcept { return has_value_; }
-  explicit operator bool() const noexcept { return has_value_; }
+  [[nodiscard]] bool has_value() const noexcept {
+    return has_value_;
+  }
+  explicit operator bool() const noexcept {
+    return has_value_;
+  }
 
-  T& operator*() & noexcept { return assert(has_value_), value_; }
-  const T& operator*() const& noexcept { return assert(has_value_), value_; }
-  T&& operator*() && noexcept { return assert(has_value_), std::move(value_); }
-  T* operator->() noexcept { return assert(has_value_), std::addressof(value_); }
-  const T* operator->() const noexcept { return assert(has_value_), std::addressof(value_); }
+  T& operator*()& noexcept {
+    return assert(has_value_), value_;
+  }
+  const T& operator*() const& noexcept {
+    return assert(has_value_), value_;
+  }
+  T&& operator*()&& noexcept {
+    return assert(has_value_), std::move(value_);
+  }
+  T* operator->() noexcept {
+    return assert(has_value_), std::addressof(value_);
+  }
+  const T* operator->() const noexcept {
+    return assert(has_value_), std::addressof(value_);
+  }
 
-  T& value() & { return require(), value_; }
-  const T& value() const& { return require(), value_; }
-  T&& value() && { return require(), std::move(value_); }
+  T& value()& {
+    return require(), value_;
+  }
+  const T& value() const& {
+    return require(), value_;
+  }
+  T&& value()&& {
+    return require(), std::move(value_);
+  }
 
-  Error& error() & noexcept { return assert(!has_value_), error_; }
-  const Error& error() const& noexcept { return assert(!has_value_), error_; }
-  Error&& error() && noexcept { return assert(!has_value_), std::move(error_); }
+  Error& error()& noexcept {
+    return assert(!has_value_), error_;
+  }
+  const Error& error() const& noexcept {
+    return assert(!has_value_), error_;
+  }
+  Error&& error()&& noexcept {
+    return assert(!has_value_), std::move(error_);
+  }
 
   template <class U>
-  [[nodiscard]] T value_or(U&& fallback) const& {
+  [[nodiscard]] T value_or(U && fallback) const& {
     return has_value_ ? value_ : static_cast<T>(std::forward<U>(fallback));
   }
   template <class U>
-  [[nodiscard]] T value_or(U&& fallback) && {
+  [[nodiscard]] T value_or(U && fallback)&& {
     return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(fallback));
   }
 
   /// `function(value)`, which returns a Result; an error passes through.
   template <class Function>
-  [[nodiscard]] auto and_then(Function&& function) && -> std::invoke_result_t<Function, T&&> {
+  [[nodiscard]] auto and_then(Function && function)&&->std::invoke_result_t<Function, T&&> {
     if (!has_value_) return std::move(error_);
     return std::invoke(std::forward<Function>(function), std::move(value_));
   }
   /// `function(value)` as the new value; an error passes through.
   template <class Function>
-  [[nodiscard]] auto transform(Function&& function) && -> Result<
-      std::remove_cvref_t<std::invoke_result_t<Function, T&&>>> {
+  [[nodiscard]] auto transform(
+      Function && function)&&->Result<std::remove_cvref_t<std::invoke_result_t<Function, T&&>>> {
     if (!has_value_) return std::move(error_);
     return std::invoke(std::forward<Function>(function), std::move(value_));
   }
@@ -163,14 +189,24 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result<
   Result(Error error) noexcept : error_(std::move(error)), has_value_(false) {}
   Result(ErrorKind kind) noexcept : Result(Error{kind}) {}
 
-  [[nodiscard]] bool has_value() const noexcept { return has_value_; }
-  explicit operator bool() const noexcept { return has_value_; }
+  [[nodiscard]] bool has_value() const noexcept {
+    return has_value_;
+  }
+  explicit operator bool() const noexcept {
+    return has_value_;
+  }
   void value() const {
     if (!has_value_) throw BadResult{error_};
   }
-  Error& error() & noexcept { return assert(!has_value_), error_; }
-  const Error& error() const& noexcept { return assert(!has_value_), error_; }
-  Error&& error() && noexcept { return assert(!has_value_), std::move(error_); }
+  Error& error()& noexcept {
+    return assert(!has_value_), error_;
+  }
+  const Error& error() const& noexcept {
+    return assert(!has_value_), error_;
+  }
+  Error&& error()&& noexcept {
+    return assert(!has_value_), std::move(error_);
+  }
 
  private:
   Error error_{ErrorKind::permanent};

@@ -28,8 +28,7 @@ concept AsyncReplyTo = is_result<typename AsyncReply<Reply>::type>;
 
 /// A service whose call returns when it is done: `Result<Reply>`.
 template <class S, class Request>
-concept BlockingService =
-    std::invocable<S&, Request, Call&> && BlockingReply<reply_t<S, Request>>;
+concept BlockingService = std::invocable<S&, Request, Call&> && BlockingReply<reply_t<S, Request>>;
 
 /// A service whose call returns something to `co_await` that gives a `Result<Reply>`.
 template <class S, class Request>

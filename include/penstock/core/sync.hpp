@@ -24,11 +24,15 @@ using std::thread;
 
 using thread_id = std::thread::id;
 
-[[nodiscard]] inline thread_id this_thread_id() noexcept { return std::this_thread::get_id(); }
+[[nodiscard]] inline thread_id this_thread_id() noexcept {
+  return std::this_thread::get_id();
+}
 [[nodiscard]] inline unsigned hardware_threads() noexcept {
   const unsigned count = std::thread::hardware_concurrency();
   return count == 0 ? 1 : count;
 }
-[[nodiscard]] inline Time now() noexcept { return std::chrono::steady_clock::now(); }
+[[nodiscard]] inline Time now() noexcept {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace penstock::sync

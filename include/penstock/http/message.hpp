@@ -16,9 +16,11 @@ namespace penstock::http {
 
 /// ASCII letters compared without case, as field names are (RFC 9110 §5.1).
 [[nodiscard]] constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
+  constexpr auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  };
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 struct Header {
@@ -42,7 +44,8 @@ class Headers {
     add(std::move(name), std::move(value));
   }
   void remove(std::string_view name) {
-    std::erase_if(fields_, [&](const Header& field) { return equal_ignoring_case(field.name, name); });
+    std::erase_if(fields_,
+                  [&](const Header& field) { return equal_ignoring_case(field.name, name); });
   }
   /// The first field of this name.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept {

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <penstock/core/result.hpp>
+#include <penstock/core/service.hpp>
+#include <penstock/core/sync.hpp>
+#include <penstock/exec/frame_cache.hpp>
+
+namespace penstock {
+
+template <class T>
+class Task;
+
+namespace exec {
+
+/// What every task's promise shares: its frame's memory and the hand-over to its awaiter.
+///
+/// Protocol of `met_`: false at first; the awaiter sets it after its first `resume` of the task
+/// has returned, the task sets it when it is finished. The exchange tells each of them who came
+/// second, and only the second resumes the awaiter: the awaiter by not suspending, the task by
+/// resuming it. So a task that finishes at once costs no stack, in every build and at any
+/// number (symmetric transfer is a tail call only where the optimiser is in the mood).
+/// acq_rel: the result is written before the task's exchange and read after the awaiter's.
+class TaskPromise {
+ public:
+  static void* operator new(std::size_t size) noexcept { return FrameCache::allocate(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept {
+    FrameCache::release(frame, size);
+  }
+
+  [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+
+  struct Finish {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    [[gnu::noinline]] void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
+      TaskPromise& promise = task.promise();
+      const std::coroutine_handle<> awaiter = promise.awaiter_;
+      if (promise.met_.exchange(true, std::memory_order_acq_rel)) awaiter.resume();
+    }
+    void await_resume() const noexcept {}
+  };
+  [[nodiscard]] Finish final_suspend() const noexcept { return {}; }
+
+  /// Starts the task; true when the awaiter must stay suspended.
+  [[nodiscard]] bool start(std::coroutine_handle<> task, std::coroutine_handle<> awaiter) noexcept {
+    awaiter_ = awaiter;
+    task.resume();
+    return !met_.exchange(true, std::memory_order_acq_rel);
+  }
+
+ private:
+  std::coroutine_handle<> awaiter_;
+  sync::atomic<bool> met_{false};
+};
+
+template <class T>
+class ValuePromise : public TaskPromise {
+ public:
+  [[nodiscard]] Task<T> get_return_object() noexcept;
+  [[nodiscard]] static Task<T> get_return_object_on_allocation_failure() noexcept;
+
+  template <class U = T>
+  requires std::convertible_to<U, T>
+  void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>) {
+    value_.emplace(std::forward<U>(value));
+  }
+  void unhandled_exception() noexcept {
+    if constexpr (is_result<T>) {
+      value_.emplace(Error::from_exception(std::current_exception()));
+    } else {
+      exception_ = std::current_exception();
+    }
+  }
+  [[nodiscard]] T take() {
+    if constexpr (!is_result<T>) {
+      if (exception_) std::rethrow_exception(exception_);
+    }
+    return std::move(*value_);
+  }
+
+ private:
+  struct Nothing {};
+  std::optional<T> value_;
+  [[no_unique_address]] std::conditional_t<is_result<T>, Nothing, std::exception_ptr> exception_;
+};
+
+template <>
+class ValuePromise<void> : public TaskPromise {
+ public:
+  [[nodiscard]] inline Task<void> get_return_object() noexcept;
+  [[nodiscard]] static inline Task<void> get_return_object_on_allocation_failure() noexcept;
+  void return_void() const noexcept {}
+  void unhandled_exception() noexcept { exception_ = std::current_exception(); }
+  void take() const {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+ private:
+  std::exception_ptr exception_;
+};
+
+}  // namespace exec
+
+/// A coroutine that starts when it is awaited, once, and gives a `T`. *One thread at a time.*
+///
+/// The awaiter resumes where the task finished: in the same thread, without a hop, when the task
+/// never waited; otherwise on the executor that woke the task. What the body throws is rethrown
+/// from `co_await`, except that a `Task<Result<T>>` gives it as an `Error` of kind `exception`;
+/// so it does when there was no memory for its frame. A task that is never awaited never runs.
+template <class T>
+class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_wait it")]] Task {
+ public:
+  using promise_type = exec::ValuePromise<T>;
+  using value_type = T;
+
+  Task(Task && other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    std::swap(frame_, other.frame_);
+    return *this;
+  }
+  ~Task() {
+    if (frame_) frame_.destroy();
+  }
+
+  class [[nodiscard]] Awaiter {
+   public:
+    explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+    [[nodiscard]] bool await_ready() const noexcept { return !frame_; }
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) const noexcept {
+      return frame_.promise().start(frame_, awaiter);
+    }
+    T await_resume() const {
+      if (!frame_) return without_memory();
+      return frame_.promise().take();
+    }
+
+   private:
+    static T without_memory() {
+      const auto lost = std::make_exception_ptr(std::bad_alloc{});
+      if constexpr (is_result<T>) {
+        return Error::from_exception(lost);
+      } else {
+        std::rethrow_exception(lost);
+      }
+    }
+    std::coroutine_handle<promise_type> frame_;
+  };
+  [[nodiscard]] Awaiter operator co_await()&& noexcept {
+    return Awaiter{frame_};
+  }
+
+ private:
+  friend promise_type;
+  explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+  std::coroutine_handle<promise_type> frame_;
+};
+
+namespace exec {
+template <class T>
+Task<T> ValuePromise<T>::get_return_object() noexcept {
+  return Task<T>{std::coroutine_handle<ValuePromise>::from_promise(*this)};
+}
+template <class T>
+Task<T> ValuePromise<T>::get_return_object_on_allocation_failure() noexcept {
+  return Task<T>{nullptr};
+}
+inline Task<void> ValuePromise<void>::get_return_object() noexcept {
+  return Task<void>{std::coroutine_handle<ValuePromise>::from_promise(*this)};
+}
+inline Task<void> ValuePromise<void>::get_return_object_on_allocation_failure() noexcept {
+  return Task<void>{nullptr};
+}
+}  // namespace exec
+
+template <class T>
+struct AsyncReply<Task<T>> {
+  using type = T;
+};
+
+/// A task that is over before it starts: for functions that return a `Task` without being
+/// coroutines themselves.
+template <class T>
+[[nodiscard]] Task<T> ready_task(T value) {
+  co_return std::move(value);
+}
+
+}  // namespace penstock
