@@ -196,8 +196,9 @@ class CallingThread final : public Executor {
   [[nodiscard]] Time now() const noexcept override { return sync::now(); }
   void post(Job& job) noexcept override { job.run(); }
   void arm(Timer&) noexcept override {
-    assert(!"penstock: a coroutine that waits needs an executor: run it with sync_wait(task), "
-            "on a ThreadPool or on an EventLoop");
+    assert(false &&
+           "penstock: a coroutine that waits needs an executor: run it with sync_wait(task), "
+           "on a ThreadPool or on an EventLoop");
     std::terminate();
   }
   bool disarm(Timer&) noexcept override { return false; }

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <optional>
+#include <type_traits>
+
+#include <penstock/core/call.hpp>
+#include <penstock/core/executor.hpp>
+#include <penstock/core/stop.hpp>
+#include <penstock/core/sync.hpp>
+#include <penstock/exec/wait.hpp>
+
+namespace penstock {
+
+/// A caller that waits in a store until it is given something, its token stops, or its deadline
+/// passes: an intrusive node, blocking and coroutine callers in one queue.
+///
+/// Protocol, the same for every store: a waiter is linked into a `WaitList` under the store's
+/// lock, and membership of that list is the truth. Whoever unlinks it, under the lock, decides
+/// how the wait ends (a store that grants; the stop or the timer, through the store's
+/// `withdraw`), and then, without the lock, calls `wake` exactly once. So a wait ends in one
+/// way only, and what was granted is never lost.
+class Waiter {
+ public:
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  /// Once, by whoever unlinked it, never under the store's lock. The waiter may be gone after.
+  void wake() noexcept { wake_(*this); }
+
+ protected:
+  using Wake = void (*)(Waiter&) noexcept;
+  explicit Waiter(Wake action) noexcept : wake_(action) {}
+  ~Waiter() = default;
+
+ private:
+  friend class WaitList;
+  Wake wake_;
+  Waiter* previous_ = nullptr;
+  Waiter* next_ = nullptr;
+  bool linked_ = false;
+};
+
+/// Waiters in the order they came. *Not synchronized*: it lives under its store's lock.
+class WaitList {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] Waiter* first() const noexcept { return first_; }
+
+  void push(Waiter& waiter) noexcept {
+    waiter.previous_ = last_;
+    waiter.next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = &waiter;
+    last_ = &waiter;
+    waiter.linked_ = true;
+  }
+  /// The next to be served, unlinked; null when nobody waits.
+  [[nodiscard]] Waiter* pop() noexcept {
+    Waiter* const waiter = first_;
+    if (waiter != nullptr) static_cast<void>(remove(*waiter));
+    return waiter;
+  }
+  /// False: it was not linked, someone else decided first.
+  [[nodiscard]] bool remove(Waiter& waiter) noexcept {
+    if (!waiter.linked_) return false;
+    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
+    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
+    waiter.previous_ = waiter.next_ = nullptr;
+    waiter.linked_ = false;
+    return true;
+  }
+
+ private:
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+};
+
+/// How a wait in a store ended.
+enum class WaitEnd : unsigned char { granted, stopped, timed_out };
+
+/// `withdraw(waiter)`: takes the store's lock and unlinks the waiter; false when it was not
+/// linked any more. Must not throw.
+template <class W>
+concept Withdraw = std::is_nothrow_invocable_r_v<bool, W&, Waiter&> && std::copy_constructible<W>;
+
+/// The wait of a blocking caller: construct, link under the store's lock, then `wait`.
+template <Withdraw Take>
+class BlockingWaiter final : public Waiter {
+ public:
+  explicit BlockingWaiter(Take withdraw) noexcept
+      : Waiter([](Waiter& waiter) noexcept {
+          static_cast<BlockingWaiter&>(waiter).parker_.unpark();
+        }),
+        withdraw_(withdraw) {}
+
+  /// Blocks until it is woken, `call.stop` fires or `call.deadline` passes. Refreshes `call.now`.
+  [[nodiscard]] WaitEnd wait(Call& call) noexcept {
+    Executor& executor = call.where();
+    WaitEnd end = WaitEnd::granted;
+    {
+      const auto on_stop = [&]() noexcept {
+        if (!withdraw_(*this)) return;
+        end = WaitEnd::stopped;
+        parker_.unpark();
+      };
+      const StopCallback callback{call.stop, on_stop};
+      if (!executor.wait(parker_, call.deadline)) {
+        if (withdraw_(*this)) {
+          end = WaitEnd::timed_out;
+        } else {
+          static_cast<void>(executor.wait(parker_, never));  // the wake is on its way
+        }
+      }
+    }
+    call.now = executor.now();
+    return end;
+  }
+
+ private:
+  Take withdraw_;
+  Parker parker_;
+};
+
+/// The wait of a coroutine: construct, link under the store's lock, then `co_await` it by name.
+/// The caller resumes on `call.where()`, without suspending when it was woken already. After it
+/// the caller refreshes `call.now`.
+template <Withdraw Take>
+class SuspendedWaiter final : public Waiter, private Timer {
+ public:
+  SuspendedWaiter(const Call& call, Take withdraw) noexcept
+      : Waiter([](Waiter& waiter) noexcept { static_cast<SuspendedWaiter&>(waiter).resume(); }),
+        Timer([](Timer& timer) noexcept {
+          static_cast<SuspendedWaiter&>(timer).give_up(WaitEnd::timed_out);
+        }),
+        withdraw_(withdraw),
+        executor_(call.where()),
+        stop_(call.stop) {
+    when = call.deadline;
+  }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) noexcept {
+    job_.awaiter = awaiter;
+    if (when != never) executor_.arm(*this);
+    callback_.emplace(stop_, OnStop{this});
+    // acq_rel: see WaitUntil; the second to arrive resumes the awaiter.
+    return !met_.exchange(true, std::memory_order_acq_rel);
+  }
+  [[nodiscard]] WaitEnd await_resume() noexcept {
+    callback_.reset();
+    if (when != never) executor_.disarm(*this);
+    return end_;
+  }
+
+ private:
+  struct OnStop {
+    SuspendedWaiter* self;
+    void operator()() const noexcept { self->give_up(WaitEnd::stopped); }
+  };
+
+  void give_up(WaitEnd reason) noexcept {
+    if (!withdraw_(*this)) return;
+    end_ = reason;
+    resume();
+  }
+  void resume() noexcept {
+    if (met_.exchange(true, std::memory_order_acq_rel)) executor_.post(job_);
+  }
+
+  Take withdraw_;
+  Executor& executor_;
+  StopToken stop_;
+  ResumeJob job_;
+  std::optional<StopCallback<OnStop>> callback_;
+  WaitEnd end_ = WaitEnd::granted;  // written by whoever withdrew it, before it resumes
+  sync::atomic<bool> met_{false};
+};
+
+}  // namespace penstock
