@@ -10,8 +10,8 @@
 
 namespace penstock {
 
-/// What `co_await` gives for an asynchronous reply; specialised by the coroutine type. Void
-/// marks a type that is not one.
+/// What `co_await` gives for an asynchronous reply, specialised by the coroutine type with
+/// `type` and `ready(value)`, a reply that is there already. Void marks a type that is not one.
 template <class Reply>
 struct AsyncReply {
   using type = void;

@@ -181,16 +181,17 @@ inline Task<void> ValuePromise<void>::get_return_object_on_allocation_failure() 
 }
 }  // namespace exec
 
-template <class T>
-struct AsyncReply<Task<T>> {
-  using type = T;
-};
-
 /// A task that is over before it starts: for functions that return a `Task` without being
 /// coroutines themselves.
 template <class T>
 [[nodiscard]] Task<T> ready_task(T value) {
   co_return std::move(value);
 }
+
+template <class T>
+struct AsyncReply<Task<T>> {
+  using type = T;
+  [[nodiscard]] static Task<T> ready(T value) { return ready_task(std::move(value)); }
+};
 
 }  // namespace penstock

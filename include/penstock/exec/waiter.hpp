@@ -90,9 +90,8 @@ template <Withdraw Take>
 class BlockingWaiter final : public Waiter {
  public:
   explicit BlockingWaiter(Take withdraw) noexcept
-      : Waiter([](Waiter& waiter) noexcept {
-          static_cast<BlockingWaiter&>(waiter).parker_.unpark();
-        }),
+      : Waiter(
+            [](Waiter& waiter) noexcept { static_cast<BlockingWaiter&>(waiter).parker_.unpark(); }),
         withdraw_(withdraw) {}
 
   /// Blocks until it is woken, `call.stop` fires or `call.deadline` passes. Refreshes `call.now`.

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <coroutine>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <penstock/core/call.hpp>
+#include <penstock/core/layer.hpp>
+#include <penstock/core/leaf.hpp>
+#include <penstock/core/service.hpp>
+
+namespace penstock {
+
+/// First argument of `stack` for an order that the checks refuse, when it is meant.
+struct InAnyOrder {
+  explicit InAnyOrder() = default;
+};
+inline constexpr InAnyOrder in_any_order{};
+
+/// The place of the first layer of `kind`, counted from the outside; their number when none is.
+template <LayerKind kind, class... Layers>
+inline constexpr std::size_t first_of = [] {
+  constexpr std::size_t count = sizeof...(Layers);
+  constexpr std::array<LayerKind, count + 1> kinds{Layers::kind..., LayerKind::other};
+  for (std::size_t place = 0; place < count; ++place)
+    if (kinds[place] == kind) return place;
+  return count;
+}();
+template <LayerKind kind, class... Layers>
+inline constexpr std::size_t count_of = (std::size_t{Layers::kind == kind} + ... + 0U);
+template <LayerKind kind, class... Layers>
+inline constexpr bool has_layer = count_of<kind, Layers...> != 0;
+/// True when both are there and `outer` stands outside `inner`.
+template <LayerKind outer, LayerKind inner, class... Layers>
+inline constexpr bool stands_outside = has_layer<outer, Layers...>&& has_layer<inner, Layers...> &&
+                                       (first_of<outer, Layers...> < first_of<inner, Layers...>);
+
+/// A stack over its leaf: what `stack(...) | leaf` gives.
+///
+/// Call it as `client(request)` or `client(request, Call{.deadline = …, .stop = …})`: the reply
+/// is the leaf's `Result` where the leaf blocks, a `Task` of it where the leaf gives one; a
+/// `Task` keeps an rvalue request and refers to an lvalue one. *Safe from any thread* as far as
+/// the leaf and the policies are. It must outlive its calls. Costs one clock reading before the
+/// leaf and one after it, whatever the layers.
+template <class ServiceType, class Function>
+class Client {
+ public:
+  explicit Client(ServiceType service) : service_(std::move(service)) {}
+
+  template <class Request>
+  [[nodiscard]] auto operator()(Request&& request, Call call = {}) {
+    using Given = const std::remove_cvref_t<Request>&;
+    constexpr bool fits = LeafFor<Function, Given>;
+    static_assert(fits,
+                  "penstock: the leaf cannot take this request: it must be callable as "
+                  "leaf(request, call) or leaf(request), with a const request, and return "
+                  "penstock::Result<Reply>, or penstock::Task<penstock::Result<Reply>>");
+    if constexpr (fits) {
+      if constexpr (BlockingService<ServiceType, Given>) {
+        return run(request, call);
+      } else {
+        return run_as_task<Request>(std::forward<Request>(request), call);
+      }
+    }
+  }
+
+  [[nodiscard]] std::string describe() const { return service_.describe(); }
+
+ private:
+  static Result<void> enter(Call& call) noexcept {
+    if (call.executor == nullptr) call.executor = &Executor::current();
+    call.now = call.executor->now();
+    return may_go_on(call);
+  }
+  template <class Request>
+  result_t<ServiceType, const Request&> run(const Request& request, Call& call) {
+    if (const Result<void> entered = enter(call); !entered) return entered.error();
+    return service_(request, call);
+  }
+  template <class Held>
+  reply_t<ServiceType, const std::remove_cvref_t<Held>&> run_as_task(Held request, Call call) {
+    if (const Result<void> entered = enter(call); !entered) co_return entered.error();
+    co_return co_await service_(std::as_const(request), call);
+  }
+
+  ServiceType service_;
+};
+
+/// "deadline(60s) > retry(…) > leaf": one flat line with every setting, outermost first.
+template <class ServiceType, class Function>
+[[nodiscard]] std::string describe(const Client<ServiceType, Function>& client) {
+  return client.describe();
+}
+
+/// Layers that wait for a leaf; made by `stack(...)`.
+template <Layer... Layers>
+class Stack {
+ public:
+  explicit Stack(Layers... layers) : layers_(std::move(layers)...) {}
+
+  /// An lvalue leaf is referred to and must live as long; an rvalue is moved in. Throws
+  /// std::invalid_argument when two layers share one state.
+  template <class Function>
+  [[nodiscard]] friend auto operator|(Stack stack, Function&& function) {
+    stack.refuse_shared_state();
+    auto service = std::move(stack).template wrap<0>(
+        Leaf<Function>{std::in_place, std::forward<Function>(function)});
+    return Client<decltype(service), std::remove_cvref_t<Function>>{std::move(service)};
+  }
+
+ private:
+  template <std::size_t place, class Inner>
+  auto wrap(Inner inner) && {
+    if constexpr (place == sizeof...(Layers)) {
+      return inner;
+    } else {
+      auto& layer = std::get<sizeof...(Layers) - 1 - place>(layers_);
+      return std::move(*this).template wrap<place + 1>(std::move(layer).wrap(std::move(inner)));
+    }
+  }
+
+  void refuse_shared_state() const {
+    std::apply(
+        [](const auto&... layer) {
+          const std::array<const void*, sizeof...(Layers) + 1> states{layer.shared()..., nullptr};
+          const std::array<std::string, sizeof...(Layers) + 1> names{layer.describe()..., ""};
+          for (std::size_t a = 0; a < states.size(); ++a)
+            for (std::size_t b = a + 1; b < states.size(); ++b)
+              if (states[a] != nullptr && states[a] == states[b])
+                throw std::invalid_argument{
+                    "penstock: the same state stands twice in one stack and would be asked twice "
+                    "for one call: give each layer its own, or write it once: " +
+                    names[a]};
+        },
+        layers_);
+  }
+
+  std::tuple<Layers...> layers_;
+};
+
+/// Layers around a leaf that is still to come; the first listed sees the request first. The
+/// order may be any.
+template <Layer... Layers>
+[[nodiscard]] Stack<Layers...> stack(InAnyOrder, Layers... layers) {
+  return Stack<Layers...>{std::move(layers)...};
+}
+
+/// The same, refusing orders that cannot work. *Safe from any thread*, as everything built here
+/// is plain values until it is called.
+template <Layer... Layers>
+[[nodiscard]] Stack<Layers...> stack(Layers... layers) {
+  using enum LayerKind;
+  static_assert(!stands_outside<attempt_timeout, retry, Layers...>,
+                "penstock: attempt_timeout stands outside retry and would cut all attempts "
+                "together: write retry(...) before attempt_timeout(...), or deadline(...) for a "
+                "limit over all attempts; stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<retry, deadline, Layers...>,
+                "penstock: deadline stands inside retry and would start anew with every attempt: "
+                "write deadline(...) before retry(...), or attempt_timeout(...) for a limit on "
+                "each attempt; stack(in_any_order, ...) if it is meant");
+  static_assert(count_of<retry, Layers...> < 2,
+                "penstock: a retry inside a retry multiplies the attempts: write one retry(...); "
+                "stack(in_any_order, ...) if it is meant");
+  return Stack<Layers...>{std::move(layers)...};
+}
+
+}  // namespace penstock

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <penstock/core/layer.hpp>
+#include <penstock/core/service.hpp>
+#include <penstock/core/time.hpp>
+#include <penstock/policy/text.hpp>
+
+namespace penstock {
+
+/// Narrows `call.deadline` to `limit` from now, and is otherwise not there: no coroutine, no
+/// waiting. Whoever waits inside ends with `deadline` when nothing was sent, with `timeout` when
+/// something was.
+template <class Inner>
+class TimeLimitService {
+ public:
+  static constexpr bool keeps_time = Inner::keeps_time;
+
+  TimeLimitService(Inner inner, Duration limit, const char* name)
+      : inner_(std::move(inner)),
+        limit_(limit),
+        name_(name) {}
+
+  template <class Request>
+  requires Service<Inner, const Request&> reply_t<Inner, const Request&>
+  operator()(const Request& request, Call& call) {
+    call.deadline = std::min(call.deadline, saturating_add(call.now, limit_));
+    return inner_(request, call);
+  }
+
+  [[nodiscard]] std::string describe() const {
+    return name_ + ("(" + to_text(limit_)) + ") > " + inner_.describe();
+  }
+
+ private:
+  Inner inner_;
+  Duration limit_;
+  const char* name_;
+};
+
+/// A limit on time, of the kind that its place in the stack gives it.
+template <LayerKind place>
+class TimeLimit {
+ public:
+  static constexpr LayerKind kind = place;
+  static constexpr const char* name = place == LayerKind::deadline ? "deadline" : "attempt_timeout";
+
+  /// Throws std::invalid_argument for a limit that leaves no time at all.
+  explicit TimeLimit(Duration limit) : limit_(limit) {
+    if (limit <= Duration::zero())
+      throw std::invalid_argument{std::string{"penstock: "} + name +
+                                  " needs a positive time; write " + name + "(20s)"};
+  }
+  [[nodiscard]] const void* shared() const noexcept { return nullptr; }
+  [[nodiscard]] std::string describe() const { return name + ("(" + to_text(limit_)) + ")"; }
+  template <class Inner>
+  [[nodiscard]] TimeLimitService<Inner> wrap(Inner inner) && {
+    return {std::move(inner), limit_, name};
+  }
+
+ private:
+  Duration limit_;
+};
+static_assert(Layer<TimeLimit<LayerKind::deadline>>);
+
+/// The whole call, waits and retries included, ends within `limit` of its start.
+[[nodiscard]] inline TimeLimit<LayerKind::deadline> deadline(Duration limit) {
+  return TimeLimit<LayerKind::deadline>{limit};
+}
+
+}  // namespace penstock
