@@ -87,6 +87,12 @@ struct AttemptRecord {
   Duration elapsed{};
 };
 
+// g++ 12 follows a union's moves without its tag and then warns about the side not there.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 /// Why a call did not succeed.
 ///
 /// A bare error (kind, status, retry_after) costs no allocation and never throws. A message, an
@@ -175,6 +181,10 @@ class [[nodiscard]] Error {
   Duration retry_after_{-1};  // negative: not known
   std::shared_ptr<Detail> detail_;
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 /// "rate_limited (429): slow down", for logs and messages.
 [[nodiscard]] inline std::string to_string(const Error& error) {

@@ -34,6 +34,12 @@ inline constexpr bool is_result = false;
 template <class T>
 inline constexpr bool is_result<Result<T>> = true;
 
+// g++ 12 follows a union's moves without its tag and then warns about the side not there.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 /// A value, or the `Error` that stands for it. *Not synchronized.*
 ///
 /// The same type in every language mode (`std::expected` is C++23). Reading the side that is
@@ -178,6 +184,10 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
   };
   bool has_value_;
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 /// Success without a value, or an `Error`. *Not synchronized.*
 template <>
