@@ -54,21 +54,22 @@ class Json {
   using Array = std::vector<Json>;
   using Object = std::vector<JsonMember>;
 
-  Json() noexcept = default;
-  Json(std::nullptr_t) noexcept {}
+  Json() noexcept;
+  Json(std::nullptr_t) noexcept;
   Json(std::same_as<bool> auto value) noexcept : value_(value) {}
   template <std::integral Integer>
-  requires(!std::same_as<Integer, bool> && !std::same_as<Integer, char>) Json(Integer value) {
-    if (std::in_range<std::int64_t>(value)) {
-      value_ = static_cast<std::int64_t>(value);
-    } else {
-      value_ = Literal{std::to_string(value)};
-    }
-  }
-  Json(std::floating_point auto value) noexcept : value_(static_cast<double>(value)) {}
-  Json(std::string value) noexcept : value_(std::move(value)) {}
-  Json(std::string_view value) : value_(std::string{value}) {}
-  Json(const char* value) : value_(std::string{value}) {}
+  requires(!std::same_as<Integer, bool> && !std::same_as<Integer, char>) Json(Integer value)
+      : Json(std::in_range<std::int64_t>(value) ? integer(static_cast<std::int64_t>(value))
+                                                : number_as_written(std::to_string(value))) {}
+  Json(std::floating_point auto value) noexcept : Json(real(static_cast<double>(value))) {}
+  Json(std::string value) noexcept;
+  Json(std::string_view value);
+  Json(const char* value);
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
 
   /// `Json::array({1, "two", nullptr})`; `Json::array()` is the empty one.
   [[nodiscard]] static Json array(Array items);
@@ -110,6 +111,8 @@ class Json {
 
   /// Replaces the member in its place or appends it. Anything but an object becomes one first.
   Json& set(std::string_view name, Json value);
+  /// Appends to the string member `name`, which begins empty where it was no string.
+  Json& append_text(std::string_view name, std::string_view text);
   /// Takes the member out; false when there was none.
   bool remove(std::string_view name);
   /// Anything but an array becomes one first.
@@ -124,10 +127,10 @@ class Json {
     bool operator==(const Literal&) const = default;
   };
 
-  [[nodiscard]] static const Json& null() noexcept {
-    static const Json value;
-    return value;
-  }
+  [[nodiscard]] static const Json& null() noexcept;
+  [[nodiscard]] static Json integer(std::int64_t value) noexcept;
+  [[nodiscard]] static Json real(double value) noexcept;
+  [[nodiscard]] Json& place(std::string_view name);
 
   std::variant<std::monostate, bool, std::int64_t, double, Literal, std::string, Array, Object>
       value_;
@@ -138,6 +141,23 @@ struct JsonMember {
   Json value;
   friend bool operator==(const JsonMember&, const JsonMember&) = default;
 };
+
+// Defined where JsonMember is complete: the variant's members need it whole.
+inline Json::Json() noexcept = default;
+inline Json::Json(std::nullptr_t) noexcept {}
+inline Json::Json(std::string value) noexcept : value_(std::move(value)) {}
+inline Json::Json(std::string_view value) : value_(std::string{value}) {}
+inline Json::Json(const char* value) : value_(std::string{value}) {}
+inline Json::Json(const Json& other) = default;
+inline Json::Json(Json&& other) noexcept = default;
+inline Json& Json::operator=(const Json& other) = default;
+inline Json& Json::operator=(Json&& other) noexcept = default;
+inline Json::~Json() = default;
+
+inline const Json& Json::null() noexcept {
+  static const Json value;
+  return value;
+}
 
 inline bool operator==(const Json& a, const Json& b) {
   return a.value_ == b.value_;
@@ -159,6 +179,18 @@ inline Json Json::object(Object members) {
 }
 inline Json Json::object() {
   return object(Object{});
+}
+
+inline Json Json::integer(std::int64_t value) noexcept {
+  Json made;
+  made.value_ = value;
+  return made;
+}
+
+inline Json Json::real(double value) noexcept {
+  Json made;
+  made.value_ = value;
+  return made;
 }
 
 inline Json Json::number_as_written(std::string spelling) {
@@ -237,16 +269,23 @@ inline const Json& Json::operator[](std::size_t index) const noexcept {
   return index < all.size() ? all[index] : null();
 }
 
-inline Json& Json::set(std::string_view name, Json value) {
+inline Json& Json::place(std::string_view name) {
   if (!is_object()) value_ = Object{};
   auto& all = *std::get_if<Object>(&value_);
-  const auto found =
-      std::ranges::find_if(all, [&](const JsonMember& each) { return each.name == name; });
-  if (found != all.end()) {
-    found->value = std::move(value);
-  } else {
-    all.push_back({std::string{name}, std::move(value)});
-  }
+  const auto found = std::ranges::find(all, name, &JsonMember::name);
+  if (found != all.end()) return found->value;
+  return all.emplace_back(JsonMember{std::string{name}, {}}).value;
+}
+
+inline Json& Json::set(std::string_view name, Json value) {
+  place(name) = std::move(value);
+  return *this;
+}
+
+inline Json& Json::append_text(std::string_view name, std::string_view text) {
+  Json& member = place(name);
+  if (!member.is_string()) member = "";
+  std::get_if<std::string>(&member.value_)->append(text);
   return *this;
 }
 
