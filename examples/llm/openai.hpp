@@ -180,9 +180,12 @@ class Stream final : public StreamDecoder {
 
   void take(const Json& chunk) {
     for (const auto& [name, value] : chunk.members()) {
-      if (name == "choices" || name == "usage" || name == "obfuscation" || value.is_null())
+      if (name == "choices" || name == "usage" || name == "object" || name == "obfuscation") {
         continue;
-      if (!top_.contains(name)) top_.set(name, name == "object" ? Json{"chat.completion"} : value);
+      }
+      // The first that says something holds; Azure's first chunk has the id "".
+      const Json& known = top_[name];
+      if (known.is_null() || known.as_string() == "") top_.set(name, value);
     }
     if (chunk["usage"].is_object()) {
       usage_ = chunk["usage"];
