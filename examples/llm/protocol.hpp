@@ -84,17 +84,18 @@ struct Endpoint {
 };
 
 /// Puts an endpoint together. `key` may have white space around it, as values from files do.
-/// Refuses a key that is missing or could not stand in a header.
+/// Refuses a key that is missing, unless `rule` lets it, or could not stand in a header.
 [[nodiscard]] inline Result<Endpoint> make_endpoint(const Provider& provider,
                                                     http::Origin origin,
                                                     std::string_view base_path,
-                                                    std::string_view key) {
+                                                    std::string_view key,
+                                                    KeyRule rule) {
   constexpr std::string_view blanks = " \t\r\n";
   const auto first = key.find_first_not_of(blanks);
   key = first == std::string_view::npos
             ? std::string_view{}
             : key.substr(first, key.find_last_not_of(blanks) - first + 1);
-  if (key.empty() && provider.key_rule == KeyRule::required) {
+  if (key.empty() && rule == KeyRule::required) {
     return Error{
         ErrorKind::credential,
         std::string{provider.name} + " needs a key; set " + std::string{provider.key_variable}};
@@ -106,6 +107,13 @@ struct Endpoint {
                      std::string{provider.key_variable}};
   }
   return Endpoint{&provider, std::move(origin), std::string{base_path}, std::string{key}};
+}
+
+[[nodiscard]] inline Result<Endpoint> make_endpoint(const Provider& provider,
+                                                    http::Origin origin,
+                                                    std::string_view base_path,
+                                                    std::string_view key) {
+  return make_endpoint(provider, std::move(origin), base_path, key, provider.key_rule);
 }
 
 /// What every protocol sends: method, address, content type and key.

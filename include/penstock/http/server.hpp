@@ -263,9 +263,8 @@ class Server {
 
   Task<void> refuse(AsyncSocket& socket, Error error, Call& call) {
     ServerExchange exchange{socket, Request{}, call, false, true};
-    const Result<void> sent =
+    [[maybe_unused]] const Result<void> sent =
         co_await exchange.reply(plain_text(error.status(), error.message()));
-    static_cast<void>(sent.has_value());
   }
 
   EventLoop& loop_;

@@ -11,7 +11,13 @@
 
 namespace penstock {
 
-/// Takes `call.weight` tokens, or as many as `cost` says, and waits for them up to `max_wait`
+/// What one call takes from a bucket.
+enum class Cost : unsigned char {
+  weight,   ///< `call.weight` tokens
+  request,  ///< one, whatever its weight: for a limit on the number of requests
+};
+
+/// Takes tokens and waits for them up to `max_wait`
 /// and never past the deadline; what cannot come in time is refused at once with `limited` and
 /// the time to come back. A call that is cancelled while it waits pays nothing.
 class RateLimitGate {
@@ -49,7 +55,7 @@ class RateLimitGate {
         max_wait_(max_wait) {}
 
   [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
-    const double cost = call.weight;
+    const double cost = cost_ == Cost::weight ? call.weight : 1;
     const TokenBucket::Take take =
         bucket_->reserve(call.now, std::min(max_wait_, call.left()), cost);
     if (take.granted) return Permit{*bucket_, cost, take.ready};
@@ -60,21 +66,25 @@ class RateLimitGate {
   [[nodiscard]] const void* shared() const noexcept { return bucket_; }
   [[nodiscard]] std::string describe() const {
     std::string text = "rate_limit(" + bucket_->describe();
+    if (cost_ == Cost::request) text += " by request";
     if (max_wait_ != Duration::max()) text += ", wait " + to_text(max_wait_);
     return text + ")";
   }
 
  private:
   TokenBucket* bucket_;
+  Cost cost_;
   Duration max_wait_;
 };
 
 /// Meters calls with a bucket that others may share and that must outlive the stack. Inside
-/// `retry`, so that every attempt is metered.
+/// `retry`, so that every attempt is metered. Two of them take all or none: what the outer one
+/// gave goes back when the inner one refuses.
 [[nodiscard]] inline GateLayer<RateLimitGate, LayerKind::rate_limit> rate_limit(
-    TokenBucket& bucket, Duration max_wait = Duration::max()) {
-  return GateLayer<RateLimitGate, LayerKind::rate_limit>{RateLimitGate{bucket, max_wait}};
+    TokenBucket& bucket, Cost cost = Cost::weight, Duration max_wait = Duration::max()) {
+  return GateLayer<RateLimitGate, LayerKind::rate_limit>{RateLimitGate{bucket, cost, max_wait}};
 }
-void rate_limit(const TokenBucket&&, Duration = {}) = delete;  // name the bucket: it is shared
+// Name the bucket: it is shared.
+void rate_limit(const TokenBucket&&, Cost = {}, Duration = {}) = delete;
 
 }  // namespace penstock
