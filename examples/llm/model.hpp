@@ -46,18 +46,18 @@ template <class Transport>
 class ModelLeaf {
  public:
   ModelLeaf(Transport& transport, const Endpoint& endpoint, Counters& counters)
-      : transport_(&transport), endpoint_(&endpoint), counters_(&counters) {}
+      : transport_(&transport),
+        endpoint_(&endpoint),
+        counters_(&counters) {}
 
-  Result<ChatReply> operator()(const ChatRequest& request, Call& call) const
-    requires penstock::BlockingService<Transport, const http::Request&>
-  {
+  Result<ChatReply> operator()(const ChatRequest& request, Call& call)
+      const requires penstock::BlockingService<Transport, const http::Request&> {
     count(call);
     const http::Request encoded = endpoint_->provider->encode(*endpoint_, request);
     return read((*transport_)(encoded, call));
   }
-  Task<Result<ChatReply>> operator()(const ChatRequest& request, Call& call) const
-    requires penstock::AsyncService<Transport, const http::Request&>
-  {
+  Task<Result<ChatReply>> operator()(const ChatRequest& request, Call& call)
+      const requires penstock::AsyncService<Transport, const http::Request&> {
     count(call);
     const http::Request encoded = endpoint_->provider->encode(*endpoint_, request);
     co_return read(co_await (*transport_)(encoded, call));

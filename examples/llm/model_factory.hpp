@@ -33,7 +33,7 @@ using Environment = std::function<std::string(std::string_view)>;
 [[nodiscard]] inline Result<Endpoint> resolve_endpoint(const ModelSpec& spec,
                                                        std::string_view base_url,
                                                        const Environment& environment) {
-  Provider const& provider = *spec.provider;
+  const Provider& provider = *spec.provider;
   std::string chosen = spec.base_url;
   if (chosen.empty()) chosen = base_url;
   if (chosen.empty() && !provider.base_url_variable.empty())
@@ -49,11 +49,8 @@ using Environment = std::function<std::string(std::string_view)>;
   if (!url) return Error{ErrorKind::permanent, std::string{url.error().message()}};
   const std::string key =
       provider.key_variable.empty() ? std::string{} : environment(provider.key_variable);
-  return make_endpoint(provider,
-                       url->origin,
-                       url->target,
-                       key,
-                       elsewhere ? KeyRule::optional : provider.key_rule);
+  return make_endpoint(
+      provider, url->origin, url->target, key, elsewhere ? KeyRule::optional : provider.key_rule);
 }
 
 /// The models a program may ask, the preferred one first. *Safe from any thread* once filled;
@@ -62,7 +59,8 @@ template <class Transport>
 class ModelFactory {
  public:
   ModelFactory(Transport& transport, ModelOptions options)
-      : transport_(&transport), options_(std::move(options)) {}
+      : transport_(&transport),
+        options_(std::move(options)) {}
 
   /// Adds a model behind those that are there. Errors are sentences for the user.
   [[nodiscard]] Result<void> add(const ModelSpec& spec,
@@ -129,8 +127,10 @@ class ModelChoice {
       case ErrorKind::deadline:
       case ErrorKind::cancelled:
       case ErrorKind::exception:
-      case ErrorKind::closed: return false;
-      default: return true;
+      case ErrorKind::closed:
+        return false;
+      default:
+        return true;
     }
   }
 

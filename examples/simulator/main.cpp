@@ -44,12 +44,12 @@ int main(int argc, char** argv) {
   const Signals signals{[&](int) { loop.stop(); }};
   simulator::Simulator provider{*options};
   penstock::http::Server* listening = nullptr;
-  auto server = penstock::http::Server::start(
-      loop,
-      {.address = {"http", "127.0.0.1", options->port}},
-      [&](penstock::http::ServerExchange& exchange) {
-        return provider.handle(exchange, listening->connections());
-      });
+  auto server =
+      penstock::http::Server::start(loop,
+                                    {.address = {"http", "127.0.0.1", options->port}},
+                                    [&](penstock::http::ServerExchange& exchange) {
+                                      return provider.handle(exchange, listening->connections());
+                                    });
   if (!server)
     return fail("port " + std::to_string(options->port) + ": " +
                 std::string{server.error().message()});

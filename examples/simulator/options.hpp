@@ -127,15 +127,18 @@ SIGINT or SIGTERM ends it.
                                                    "--key",
                                                    "--help"};
   Options options;
-  const auto number = [](auto& target, std::string_view name, std::string_view value,
-                         std::uint64_t least, std::uint64_t most) -> Result<void> {
+  const auto number = [](auto& target,
+                         std::string_view name,
+                         std::string_view value,
+                         std::uint64_t least,
+                         std::uint64_t most) -> Result<void> {
     const Result<std::uint64_t> parsed = whole_number<std::uint64_t>(name, value, least, most);
     if (!parsed) return parsed.error();
     target = static_cast<std::remove_reference_t<decltype(target)>>(*parsed);
     return {};
   };
-  const auto time = [](Duration& target, std::string_view name,
-                       std::string_view value) -> Result<void> {
+  const auto time =
+      [](Duration& target, std::string_view name, std::string_view value) -> Result<void> {
     if (value == "0" || value == "0ms" || value == "0s") {
       target = Duration::zero();
       return {};
@@ -170,8 +173,10 @@ SIGINT or SIGTERM ends it.
     if (name == "--key") options.key = value;
     if (name == "--slow-by") applied = time(options.slow_by, name, value);
     if (name == "--retry-after") applied = time(options.retry_after, name, value);
-    if (name == "--rpm") applied = number(options.requests_per_minute.emplace(), name, value, 1, 1'000'000'000);
-    if (name == "--tpm") applied = number(options.tokens_per_minute.emplace(), name, value, 1, 1'000'000'000'000);
+    if (name == "--rpm")
+      applied = number(options.requests_per_minute.emplace(), name, value, 1, 1'000'000'000);
+    if (name == "--tpm")
+      applied = number(options.tokens_per_minute.emplace(), name, value, 1, 1'000'000'000'000);
     if (name == "--latency") {
       const auto dash = value.find('-');
       applied = time(options.least_latency, name, value.substr(0, dash));

@@ -77,23 +77,32 @@ class Simulator {
 
   [[nodiscard]] http::Response stats(std::uint64_t connections) const {
     Json statuses = Json::object();
-    for (const auto& [status, count] : statuses_) statuses.set(std::to_string(status), integer(count));
-    const auto repeated = std::ranges::count_if(
-        answered_, [](const auto& prompt) { return prompt.second > 1; });
-    const Json body = Json::object(
-        {{"requests", integer(requests_)},
-         {"answers", integer(answers_)},
-         {"connections", integer(connections)},
-         {"connections_cut", integer(cut_)},
-         {"slow", integer(slow_)},
-         {"statuses", std::move(statuses)},
-         {"prompts_answered", integer(answered_.size())},
-         {"prompts_answered_more_than_once", static_cast<std::int64_t>(repeated)}});
+    for (const auto& [status, count] : statuses_)
+      statuses.set(std::to_string(status), integer(count));
+    const auto repeated =
+        std::ranges::count_if(answered_, [](const auto& prompt) { return prompt.second > 1; });
+    const Json body =
+        Json::object({{"requests", integer(requests_)},
+                      {"answers", integer(answers_)},
+                      {"connections", integer(connections)},
+                      {"connections_cut", integer(cut_)},
+                      {"slow", integer(slow_)},
+                      {"statuses", std::move(statuses)},
+                      {"prompts_answered", integer(answered_.size())},
+                      {"prompts_answered_more_than_once", static_cast<std::int64_t>(repeated)}});
     return {200, "", {{"content-type", "application/json"}}, llm::to_string(body) + "\n"};
   }
 
  private:
-  enum class Fate : std::uint8_t { answer, rate_limited, internal, unavailable, overloaded, cut, slow };
+  enum class Fate : std::uint8_t {
+    answer,
+    rate_limited,
+    internal,
+    unavailable,
+    overloaded,
+    cut,
+    slow
+  };
 
   static std::int64_t integer(std::uint64_t count) { return static_cast<std::int64_t>(count); }
 
@@ -127,8 +136,11 @@ class Simulator {
                                    stamp,
                                    {.message = "Unknown path: " + std::string{path}});
     if (request.method != (chat ? "POST" : "GET")) {
-      http::Response response = llm::simulate::refuse(
-          protocol, llm::simulate::Fault::bad_request, stamp, {.message = "Not allowed here: " + request.method});
+      http::Response response =
+          llm::simulate::refuse(protocol,
+                                llm::simulate::Fault::bad_request,
+                                stamp,
+                                {.message = "Not allowed here: " + request.method});
       response.status = 405;
       return response;
     }
@@ -266,10 +278,8 @@ class Simulator {
                     Stamp stamp) {
     llm::simulate::Answer whole = llm::simulate::answer(protocol, chat, stamp);
     if (requests_bucket_ || tokens_bucket_)
-      llm::simulate::add_limit_headers(whole.response.headers,
-                                       protocol,
-                                       limits(exchange.call().where().now()),
-                                       stamp);
+      llm::simulate::add_limit_headers(
+          whole.response.headers, protocol, limits(exchange.call().where().now()), stamp);
     ++statuses_[whole.response.status];
     penstock::Result<void> sent;
     if (whole.events.empty()) {

@@ -27,6 +27,9 @@ class Waiter {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
+  /// The store's own record of this wait, set before it is linked.
+  void* record = nullptr;
+
   /// Once, by whoever unlinked it, never under the store's lock. The waiter may be gone after.
   void wake() noexcept { wake_(*this); }
 

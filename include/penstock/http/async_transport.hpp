@@ -50,8 +50,6 @@ class AsyncSocketTransport {
  public:
   using Key = Origin;
   using Connection = AsyncConnection;
-  using Reply = Task<Result<Response>>;
-  static constexpr bool blocking = false;
 
   explicit AsyncSocketTransport(EventLoop& loop) : loop_(&loop) {}
 

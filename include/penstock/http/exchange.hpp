@@ -48,7 +48,8 @@ class Exchange {
         case Transfer::Status::would_block:
           if (write_error_ != 0) return broken("the server closed the connection", write_error_);
           return Want::read;
-        case Transfer::Status::failed: return broken("the connection broke", read.code);
+        case Transfer::Status::failed:
+          return broken("the connection broke", read.code);
         case Transfer::Status::closed:
           if (const Result<void> finished = parser_.finish(); !finished) return finished.error();
           break;
@@ -69,8 +70,7 @@ class Exchange {
   [[nodiscard]] Response take() { return parser_.take(); }
 
  private:
-  explicit Exchange(const Request& request)
-      : parser_(request.method), on_body_(&request.on_body) {}
+  explicit Exchange(const Request& request) : parser_(request.method), on_body_(&request.on_body) {}
 
   Result<void> feed(std::string_view bytes) {
     const Result<std::size_t> taken =

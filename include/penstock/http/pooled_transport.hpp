@@ -6,6 +6,7 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/service.hpp>
+#include <penstock/exec/task.hpp>
 #include <penstock/http/exchange.hpp>
 #include <penstock/http/message.hpp>
 #include <penstock/http/transport.hpp>
@@ -28,9 +29,8 @@ class PooledTransport {
   explicit PooledTransport(Connector connector, typename Pool::Options options = {})
       : pool_(std::move(connector), options) {}
 
-  Result<Response> operator()(const Request& request, Call& call)
-    requires Connector::blocking
-  {
+  Result<Response> operator()(const Request& request,
+                              Call& call) requires ConnectsBlocking<Connector> {
     for (;;) {
       Result<Exchange> exchange = Exchange::prepare(request);
       if (!exchange) return std::move(exchange).error();
@@ -42,9 +42,8 @@ class PooledTransport {
     }
   }
 
-  auto operator()(const Request& request, Call& call) -> typename Connector::Reply
-    requires(!Connector::blocking)
-  {
+  Task<Result<Response>> operator()(const Request& request,
+                                    Call& call) requires(!ConnectsBlocking<Connector>) {
     for (;;) {
       Result<Exchange> exchange = Exchange::prepare(request);
       if (!exchange) co_return std::move(exchange).error();

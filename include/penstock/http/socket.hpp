@@ -106,8 +106,7 @@ class Socket {
   }
   // MSG_NOSIGNAL: a peer that has gone is an error here, not a signal to the whole program.
   [[nodiscard]] Transfer write(std::string_view bytes) const noexcept {
-    return transfer(
-        [&] { return ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
+    return transfer([&] { return ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
   }
 
   /// False for a connection that must not carry another request: closed by the peer, broken, or

@@ -72,7 +72,6 @@ class SocketTransport {
  public:
   using Key = Origin;
   using Connection = http::Connection;
-  static constexpr bool blocking = true;
 
   [[nodiscard]] Result<Connection> connect(const Origin& origin, Call& call) const {
     if (const Result<void> plain = refuse_tls(origin); !plain) return plain.error();

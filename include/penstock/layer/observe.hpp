@@ -25,19 +25,20 @@ class ObserveService {
   static constexpr bool keeps_time = true;
 
   ObserveService(Watcher watcher, Inner inner)
-      : watcher_(std::move(watcher)), inner_(std::move(inner)) {}
+      : watcher_(std::move(watcher)),
+        inner_(std::move(inner)) {}
 
   template <class Request>
-    requires BlockingService<Inner, const Request&>
-  reply_t<Inner, const Request&> operator()(const Request& request, Call& call) {
+  requires BlockingService<Inner, const Request&> reply_t<Inner, const Request&>
+  operator()(const Request& request, Call& call) {
     auto result = inner_(request, call);
     tell(call, result);
     return result;
   }
 
   template <class Request>
-    requires AsyncService<Inner, const Request&>
-  reply_t<Inner, const Request&> operator()(const Request& request, Call& call) {
+  requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
+  operator()(const Request& request, Call& call) {
     auto result = co_await inner_(request, call);
     keep_time<Inner>(call);
     tell(call, result);

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cassert>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iterator>
+#include <list>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <penstock/core/call.hpp>
+#include <penstock/core/result.hpp>
+#include <penstock/core/service.hpp>
+#include <penstock/core/sync.hpp>
+#include <penstock/exec/task.hpp>
+#include <penstock/exec/waiter.hpp>
+
+namespace penstock {
+
+/// Opens the connections of a pool and checks them. `connect(key, call)` gives a
+/// `Result<Connection>`, or something to `co_await` for one; `usable(connection)` says without
+/// blocking whether an idle connection may still be used. A connection's destructor closes it.
+template <class T>
+concept PoolTransport = std::movable<T> && std::totally_ordered<typename T::Key> &&
+    std::movable<typename T::Connection> && requires(T& transport,
+                                                     const typename T::Key& key,
+                                                     typename T::Connection& connection,
+                                                     Call& call) {
+  requires std::same_as<
+      typename ResultOf<std::remove_cvref_t<decltype(transport.connect(key, call))>>::type,
+      Result<typename T::Connection>>;
+  { transport.usable(connection) }
+  noexcept->std::same_as<bool>;
+};
+
+/// Its `connect` blocks and gives a `Result`.
+template <class Transport>
+concept ConnectsBlocking =
+    is_result<std::remove_cvref_t<decltype(std::declval<Transport&>().connect(
+        std::declval<const typename Transport::Key&>(), std::declval<Call&>()))>>;
+
+/// Open connections, kept for reuse by key. *Safe from any thread* where its transport is.
+///
+/// Hard caps per key and in total count every connection: idle, in use and being opened. Who
+/// finds no room waits in one first-come queue per pool, blocking and coroutine callers alike; a
+/// connection given back goes straight to the oldest waiter of its key, a freed slot to the
+/// oldest waiter that may use it, and nobody overtakes. Idle connections are handed out newest
+/// first, after a look at their age and the transport's `usable`; the least recently used one of
+/// another key is closed when only the total is in the way. Nothing is closed, opened or probed
+/// under the lock. No thread and no timer: idle ones beyond their age go at the next use.
+///
+/// A wait ends with `deadline` at the call's deadline, `cancelled` on its stop, `closed` when the
+/// pool closes. Leases and callers must be gone before the pool is.
+template <PoolTransport Transport>
+class ConnectionPool {
+ public:
+  using Key = typename Transport::Key;
+  using Connection = typename Transport::Connection;
+
+  struct Options {
+    std::size_t max_per_key = 16;
+    std::size_t max_total = 256;
+    Duration max_idle = std::chrono::seconds{60};      ///< unused for longer: closed, not reused
+    Duration max_lifetime = std::chrono::minutes{30};  ///< less up to a tenth, drawn for each
+  };
+
+  struct Stats {
+    std::uint64_t opened = 0;
+    std::uint64_t reused = 0;
+    std::uint64_t failed = 0;     ///< connects that failed
+    std::uint64_t discarded = 0;  ///< connections closed instead of kept
+    std::size_t connections = 0;  ///< now, those being opened included
+    std::size_t idle = 0;
+    std::size_t waiting = 0;
+  };
+
+ private:
+  struct Kept {
+    Connection connection;
+    Time expires;      // its lifetime's end
+    Time last_used{};  // when it became idle
+  };
+  struct PerKey {
+    std::size_t count = 0;   // connections idle, in use and being opened
+    std::list<Kept> idle{};  // newest last
+    WaitList waiters{};
+  };
+  using Place = typename std::map<Key, PerKey>::iterator;
+
+  // One call of `acquire`. Admitted with a connection in `kept`, or with a slot to open one in.
+  struct Request {
+    Place place{};
+    std::uint64_t number = 0;  // order of arrival
+    std::list<Kept> kept{};
+    bool refused = false;  // the pool is closed
+  };
+
+ public:
+  /// A connection in use. Give it back to keep it; one that is dropped is closed, which is right
+  /// after any error. Movable; *one thread at a time*.
+  class [[nodiscard]] Lease {
+   public:
+    Lease(Lease&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)),
+          place_(other.place_),
+          kept_(std::move(other.kept_)),
+          reused_(other.reused_) {}
+    Lease& operator=(Lease&& other) noexcept {
+      if (this != &other) {
+        drop();
+        pool_ = std::exchange(other.pool_, nullptr);
+        place_ = other.place_;
+        kept_ = std::move(other.kept_);
+        reused_ = other.reused_;
+      }
+      return *this;
+    }
+    ~Lease() { drop(); }
+
+    [[nodiscard]] Connection& operator*() const noexcept { return kept_.front().connection; }
+    [[nodiscard]] Connection* operator->() const noexcept { return &kept_.front().connection; }
+    /// It has served before: that it is closed now may be nobody's fault.
+    [[nodiscard]] bool reused() const noexcept { return reused_; }
+
+    /// It is in order: to the next waiter, or back among the idle.
+    void give_back() noexcept {
+      if (pool_ != nullptr)
+        std::exchange(pool_, nullptr)->put(place_, std::move(kept_), Executor::current().now());
+    }
+
+   private:
+    friend class ConnectionPool;
+    Lease(ConnectionPool& pool, Place place, std::list<Kept> kept, bool reused) noexcept
+        : pool_(&pool),
+          place_(place),
+          kept_(std::move(kept)),
+          reused_(reused) {}
+    void drop() noexcept {
+      if (pool_ == nullptr) return;
+      kept_.clear();  // closed before its slot is free
+      std::exchange(pool_, nullptr)->discard(place_);
+    }
+
+    ConnectionPool* pool_;
+    Place place_;
+    mutable std::list<Kept> kept_;
+    bool reused_;
+  };
+
+  /// Throws std::invalid_argument for caps or ages of nothing.
+  explicit ConnectionPool(Transport transport, Options options = {})
+      : transport_(std::move(transport)),
+        options_(options) {
+    if (options.max_per_key == 0 || options.max_total == 0)
+      throw std::invalid_argument{
+          "penstock: ConnectionPool needs room for a connection; write .max_per_key = 16 and "
+          ".max_total = 256"};
+    if (options.max_idle <= Duration::zero() || options.max_lifetime <= Duration::zero())
+      throw std::invalid_argument{
+          "penstock: ConnectionPool needs positive ages; write .max_idle = 60s and "
+          ".max_lifetime = 30min"};
+  }
+  ConnectionPool(const ConnectionPool&) = delete;
+  ConnectionPool& operator=(const ConnectionPool&) = delete;
+  ~ConnectionPool() {
+    for ([[maybe_unused]] const auto& [key, at] : keys_)
+      assert(at.waiters.empty() && at.count == at.idle.size() &&
+             "penstock: a ConnectionPool outlives its callers and its leases");
+  }
+
+  /// A connection to `key`: an idle one, or a new one, or the next to come free.
+  [[nodiscard]] Result<Lease> acquire(const Key& key,
+                                      Call& call) requires ConnectsBlocking<Transport> {
+    Request request;
+    BlockingWaiter<Withdrawn> waiter{Withdrawn{this}};
+    if (!admit(key, request, waiter)) {
+      const WaitEnd end = waiter.wait(call);
+      if (end != WaitEnd::granted) return refusal(end);
+    }
+    if (request.refused) return ErrorKind::closed;
+    if (take_usable(request, call)) return lease(request);
+    Slot slot{*this, request.place};
+    try {
+      return fill(slot, transport_.connect(key, call), call);
+    } catch (...) {
+      return Error::from_exception(std::current_exception());
+    }
+  }
+
+  /// The same for a transport whose `connect` is awaited. The caller resumes where `connect`
+  /// finished, or on `call.where()` after a wait.
+  [[nodiscard]] Task<Result<Lease>> acquire(const Key& key,
+                                            Call& call) requires(!ConnectsBlocking<Transport>) {
+    Request request;
+    SuspendedWaiter<Withdrawn> waiter{call, Withdrawn{this}};
+    if (!admit(key, request, waiter)) {
+      const WaitEnd end = co_await waiter;
+      call.now = call.where().now();
+      if (end != WaitEnd::granted) co_return refusal(end);
+    }
+    if (request.refused) co_return ErrorKind::closed;
+    if (take_usable(request, call)) co_return lease(request);
+    Slot slot{*this, request.place};
+    Result<Connection> connected = co_await transport_.connect(key, call);
+    co_return fill(slot, std::move(connected), call);
+  }
+
+  /// Refuses new callers and those that wait with `closed`, closes the idle connections; those in
+  /// use are closed when they come back.
+  void close() noexcept {
+    std::list<Kept> closing;
+    WaitList waking;
+    {
+      const std::lock_guard lock{mutex_};
+      closed_ = true;
+      for (auto at = keys_.begin(); at != keys_.end();) {
+        while (!at->second.idle.empty()) retire(at, at->second.idle.begin(), closing);
+        while (Waiter* const waiter = at->second.waiters.pop()) {
+          --stats_.waiting;
+          record_of(*waiter).refused = true;
+          waking.push(*waiter);
+        }
+        const auto next = std::next(at);
+        forget_if_unused(at);
+        at = next;
+      }
+    }
+    wake_all(waking);
+  }
+
+  [[nodiscard]] Stats stats() const {
+    const std::lock_guard lock{mutex_};
+    Stats stats = stats_;
+    for (const auto& [key, at] : keys_) stats.idle += at.idle.size();
+    return stats;
+  }
+  [[nodiscard]] Transport& transport() noexcept { return transport_; }
+  [[nodiscard]] std::string describe() const {
+    return "pool(" + std::to_string(options_.max_per_key) + " per key, " +
+           std::to_string(options_.max_total) + " in all)";
+  }
+
+ private:
+  struct Withdrawn {
+    ConnectionPool* pool;
+    bool operator()(Waiter& waiter) const noexcept {
+      const std::lock_guard lock{pool->mutex_};
+      const Place place = record_of(waiter).place;
+      if (!place->second.waiters.remove(waiter)) return false;
+      --pool->stats_.waiting;
+      pool->forget_if_unused(place);
+      return true;
+    }
+  };
+  // A counted place for a connection that is being opened.
+  struct Slot {
+    Slot(ConnectionPool& owner, Place at) noexcept : pool(&owner), place(at) {}
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() {
+      if (pool != nullptr) pool->release(place);
+    }
+    ConnectionPool* pool;
+    Place place;
+  };
+
+  static Request& record_of(Waiter& waiter) noexcept {
+    return *static_cast<Request*>(waiter.record);
+  }
+  static Error refusal(WaitEnd end) noexcept {
+    return Error{end == WaitEnd::stopped ? ErrorKind::cancelled : ErrorKind::deadline};
+  }
+  static void wake_all(WaitList& waking) noexcept {
+    while (Waiter* const waiter = waking.pop()) waiter->wake();
+  }
+
+  // True: admitted or refused at once. False: the waiter is linked and must be waited for.
+  bool admit(const Key& key, Request& request, Waiter& waiter) {
+    std::list<Kept> closing;
+    const std::lock_guard lock{mutex_};
+    if (closed_) {
+      request.refused = true;
+      return true;
+    }
+    request.place = keys_.try_emplace(key).first;
+    PerKey& at = request.place->second;
+    if (at.waiters.empty()) {
+      if (!at.idle.empty()) {
+        request.kept.splice(request.kept.end(), at.idle, std::prev(at.idle.end()));
+        return true;
+      }
+      if (at.count < options_.max_per_key &&
+          (stats_.connections < options_.max_total || retire_oldest(closing))) {
+        occupy(request.place);
+        return true;
+      }
+    }
+    request.number = ++arrivals_;
+    waiter.record = &request;
+    at.waiters.push(waiter);
+    ++stats_.waiting;
+    return false;
+  }
+
+  // Looks at the connection it was given, and at the next idle ones while that is not fit. False:
+  // none is, and the request holds the slot to open one in.
+  bool take_usable(Request& request, const Call& call) noexcept {
+    while (!request.kept.empty()) {
+      Kept& kept = request.kept.front();
+      const bool fresh =
+          call.now < kept.expires && elapsed_between(kept.last_used, call.now) <= options_.max_idle;
+      if (fresh && transport_.usable(kept.connection)) return true;
+      request.kept.clear();  // closes it; its slot is ours
+      const std::lock_guard lock{mutex_};
+      ++stats_.discarded;
+      PerKey& at = request.place->second;
+      if (!at.idle.empty()) {
+        request.kept.splice(request.kept.end(), at.idle, std::prev(at.idle.end()));
+        vacate(request.place);  // two slots for one connection
+      }
+    }
+    return false;
+  }
+
+  Lease lease(Request& request) {
+    {
+      const std::lock_guard lock{mutex_};
+      ++stats_.reused;
+    }
+    return Lease{*this, request.place, std::move(request.kept), true};
+  }
+
+  Result<Lease> fill(Slot& slot, Result<Connection> connected, const Call& call) {
+    if (!connected) {
+      const std::lock_guard lock{mutex_};
+      ++stats_.failed;
+      return std::move(connected).error();
+    }
+    const auto tenth = static_cast<std::uint64_t>(options_.max_lifetime.count() / 10);
+    const Duration early{static_cast<std::int64_t>(call.where().random() % (tenth + 1))};
+    std::list<Kept> kept;
+    kept.push_back(
+        {std::move(*connected), saturating_add(call.now, options_.max_lifetime - early)});
+    {
+      const std::lock_guard lock{mutex_};
+      ++stats_.opened;
+    }
+    slot.pool = nullptr;
+    return Lease{*this, slot.place, std::move(kept), false};
+  }
+
+  void put(Place place, std::list<Kept> kept, Time now) noexcept {
+    kept.front().last_used = now;
+    WaitList waking;
+    {
+      const std::lock_guard lock{mutex_};
+      PerKey& at = place->second;
+      const bool keep = !closed_ && now < kept.front().expires;
+      if (Waiter* const waiter = keep ? at.waiters.pop() : nullptr; waiter != nullptr) {
+        --stats_.waiting;
+        record_of(*waiter).kept = std::move(kept);
+        waking.push(*waiter);
+      } else if (keep && oldest_waiter() == keys_.end()) {
+        at.idle.splice(at.idle.end(), kept);
+      } else {
+        // Too old, or another key's waiter needs the room more than we need a spare.
+        ++stats_.discarded;
+        vacate(place);
+        grant_slots(waking);
+        forget_if_unused(place);
+      }
+    }
+    kept.clear();
+    wake_all(waking);
+  }
+
+  void discard(Place place) noexcept {
+    {
+      const std::lock_guard lock{mutex_};
+      ++stats_.discarded;
+    }
+    release(place);
+  }
+
+  void release(Place place) noexcept {
+    WaitList waking;
+    {
+      const std::lock_guard lock{mutex_};
+      vacate(place);
+      grant_slots(waking);
+      forget_if_unused(place);
+    }
+    wake_all(waking);
+  }
+
+  // Everything below is called with the lock held.
+
+  void occupy(Place place) noexcept {
+    ++place->second.count;
+    ++stats_.connections;
+  }
+  void vacate(Place place) noexcept {
+    --place->second.count;
+    --stats_.connections;
+  }
+  void forget_if_unused(Place place) noexcept {
+    if (place->second.count == 0 && place->second.waiters.empty()) keys_.erase(place);
+  }
+
+  void retire(Place place, typename std::list<Kept>::iterator idle, std::list<Kept>& closing) {
+    closing.splice(closing.end(), place->second.idle, idle);
+    ++stats_.discarded;
+    vacate(place);
+  }
+  // Makes room in the total by the idle connection that was not used for longest.
+  bool retire_oldest(std::list<Kept>& closing) noexcept {
+    Place oldest = keys_.end();
+    for (Place at = keys_.begin(); at != keys_.end(); ++at) {
+      if (at->second.idle.empty()) continue;
+      if (oldest == keys_.end() ||
+          at->second.idle.front().last_used < oldest->second.idle.front().last_used)
+        oldest = at;
+    }
+    if (oldest == keys_.end()) return false;
+    retire(oldest, oldest->second.idle.begin(), closing);
+    forget_if_unused(oldest);
+    return true;
+  }
+
+  // The key of the oldest waiter whose key has room.
+  Place oldest_waiter() noexcept {
+    Place oldest = keys_.end();
+    for (Place at = keys_.begin(); at != keys_.end(); ++at) {
+      if (at->second.waiters.empty() || at->second.count >= options_.max_per_key) continue;
+      if (oldest == keys_.end() || record_of(*at->second.waiters.first()).number <
+                                       record_of(*oldest->second.waiters.first()).number)
+        oldest = at;
+    }
+    return oldest;
+  }
+  void grant_slots(WaitList& waking) noexcept {
+    while (stats_.connections < options_.max_total) {
+      const Place place = oldest_waiter();
+      if (place == keys_.end()) return;
+      Waiter& waiter = *place->second.waiters.pop();
+      --stats_.waiting;
+      occupy(place);
+      waking.push(waiter);
+    }
+  }
+
+  Transport transport_;
+  Options options_;
+  mutable sync::mutex mutex_;
+  std::map<Key, PerKey> keys_;  // guarded by mutex_, as all below
+  Stats stats_{};               // `connections` and `waiting` are kept here, `idle` is counted
+  std::uint64_t arrivals_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace penstock
