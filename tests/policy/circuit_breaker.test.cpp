@@ -297,6 +297,31 @@ TEST(circuit_breaker, a_late_probe_never_settles_a_newer_half_open_state) {
   EXPECT_EQ(breaker.state(now), State::closed);
 }
 
+TEST(circuit_breaker, a_result_a_thousand_states_late_is_not_counted) {
+  CircuitBreaker breaker{{.minimum_calls = 1}};
+  Permit late = admitted(breaker, start);
+  for (int move = 0; move < 512; ++move) {
+    breaker.isolate();
+    breaker.reset();
+  }
+  late.settle(Outcome::unavailable, start);
+  EXPECT_EQ(breaker.counts_approx(start).total, 0U);
+  EXPECT_EQ(breaker.state(start), State::closed);
+}
+
+TEST(circuit_breaker, a_probe_that_lost_its_place_decides_nothing_though_its_clock_is_behind) {
+  for (const Outcome outcome : {Outcome::success, Outcome::unavailable, Outcome::neutral}) {
+    CircuitBreaker breaker{{.probes = 1, .probe_timeout = 60s}};
+    trip(breaker, start);
+    const Time later = start + 31s;
+    Permit hung = admitted(breaker, later);
+    const Permit next = admitted(breaker, later + 61s);
+    hung.settle(outcome, later + 59s);
+    EXPECT_EQ(breaker.state(later + 61s), State::half_open);
+    EXPECT_TRUE(refuses(breaker, later + 61s));
+  }
+}
+
 TEST(circuit_breaker, a_permit_settles_once) {
   CircuitBreaker breaker{{.minimum_calls = 2}};
   Permit permit = admitted(breaker, start);
