@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -81,7 +82,7 @@ class RetryBudget {
           "penstock: RetryBudget needs amounts from 0 to 1e12; write RetryBudget{{.ratio = 0.1, "
           ".floor_tokens = 10, .max_tokens = 100}}");
     }
-    return static_cast<std::int64_t>(tokens * 1000 + 0.5);
+    return std::llround(tokens * 1000);
   }
   void add(std::int64_t amount) noexcept {
     std::int64_t seen = thousandths_.load(std::memory_order_relaxed);

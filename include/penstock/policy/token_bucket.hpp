@@ -101,7 +101,8 @@ class Gcra {
 
  private:
   static constexpr std::uint64_t millionths(double tokens) noexcept {
-    return std::max(static_cast<std::uint64_t>(tokens * 1e6 + 0.5), std::uint64_t{1});
+    const double above = tokens * 1e6 + 0.5;  // std::llround is not constexpr before C++23
+    return std::max(static_cast<std::uint64_t>(above), std::uint64_t{1});
   }
   constexpr Duration price_up(double tokens) const noexcept {
     return Duration{static_cast<std::int64_t>(multiply_divide_up(

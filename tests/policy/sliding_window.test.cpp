@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+#include <penstock/policy/sliding_window.hpp>
+
+namespace {
+
+using namespace std::chrono_literals;
+using penstock::Duration;
+using penstock::never;
+using penstock::Sample;
+using penstock::SampleCounts;
+using penstock::SlidingWindow;
+using penstock::Time;
+using penstock::WindowSlice;
+
+constexpr Time start{100s};
+
+static_assert(WindowSlice{}.with(3, 7, Sample::failure) == WindowSlice{3, 7, 1, 1});
+static_assert(WindowSlice{3, 7, 1, 1}.with(3, 7, Sample::success) == WindowSlice{3, 7, 2, 1});
+static_assert(WindowSlice{3, 7, 9, 9}.with(3, 8, Sample::success) == WindowSlice{3, 8, 1, 0});
+static_assert(WindowSlice{3, 7, 9, 9}.with(4, 7, Sample::success) == WindowSlice{4, 7, 1, 0});
+// Late samples change nothing.
+static_assert(WindowSlice{3, 7, 9, 9}.with(3, 6, Sample::failure) == WindowSlice{3, 7, 9, 9});
+static_assert(WindowSlice{3, 7, 9, 9}.with(2, 7, Sample::failure) == WindowSlice{3, 7, 9, 9});
+static_assert(WindowSlice{0, 7, 9, 9}.with(1023, 9, Sample::failure) == WindowSlice{0, 7, 9, 9});
+// A clock that jumped far back, or an era that wrapped, begins the slice anew: never blind.
+static_assert(WindowSlice{3, 700, 9, 9}.with(3, 6, Sample::failure) == WindowSlice{3, 6, 1, 1});
+static_assert(WindowSlice{3, 7, 9, 9}.with(500, 7, Sample::failure) == WindowSlice{500, 7, 1, 1});
+// A full slice keeps its proportion.
+static_assert(WindowSlice{3, 7, 65535, 32768}.with(3, 7, Sample::success) ==
+              WindowSlice{3, 7, 32768, 16384});
+static_assert(WindowSlice::unpack(WindowSlice{1023, 4194303, 65535, 65535}.pack()) ==
+              WindowSlice{1023, 4194303, 65535, 65535});
+
+TEST(sliding_window, counts_what_was_recorded) {
+  SlidingWindow window{10s};
+  window.record(start, 0, Sample::failure);
+  window.record(start + 1s, 0, Sample::success);
+  window.record(start + 1s, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start + 1s, 0), (SampleCounts{3, 2}));
+}
+
+TEST(sliding_window, forgets_after_the_window_and_not_before_nine_tenths_of_it) {
+  SlidingWindow window{10s};
+  window.record(start, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start + 9s, 0).total, 1U);
+  EXPECT_EQ(window.counts_approx(start + 10s - 1ns, 0).total, 1U);
+  EXPECT_EQ(window.counts_approx(start + 10s, 0).total, 0U);
+}
+
+TEST(sliding_window, a_long_silence_leaves_nothing_behind) {
+  SlidingWindow window{10s};
+  for (int slice = 0; slice < 10; ++slice) window.record(start + slice * 1s, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start + 9s, 0).total, 10U);
+  EXPECT_EQ(window.counts_approx(start + 24h, 0).total, 0U);
+  window.record(start + 24h, 0, Sample::success);
+  EXPECT_EQ(window.counts_approx(start + 24h, 0), (SampleCounts{1, 0}));
+}
+
+TEST(sliding_window, a_new_era_starts_at_nothing_and_old_samples_stay_out) {
+  SlidingWindow window{10s};
+  window.record(start, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start, 1).total, 0U);
+  window.record(start, 1, Sample::success);
+  window.record(start, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start, 1), (SampleCounts{1, 0}));
+  EXPECT_EQ(window.counts_approx(start, 0).total, 0U);
+}
+
+TEST(sliding_window, a_clock_that_jumps_counts_nothing_twice) {
+  SlidingWindow window{10s};
+  window.record(start + 100s, 0, Sample::failure);
+  window.record(start, 0, Sample::failure);
+  EXPECT_LE(window.counts_approx(start + 100s, 0).total, 1U);
+  EXPECT_EQ(window.counts_approx(start + 110s, 0).total, 0U);
+}
+
+TEST(sliding_window, times_before_the_epoch_and_at_both_ends_are_counted) {
+  for (const Time now : {Time{-1ns}, Time{-55s}, Time{}, Time::min(), never}) {
+    SlidingWindow window{10s};
+    window.record(now, 7, Sample::failure);
+    EXPECT_EQ(window.counts_approx(now, 7), (SampleCounts{1, 1}));
+  }
+}
+
+TEST(sliding_window, the_shortest_and_the_longest_window_work) {
+  for (const Duration length : {Duration{1}, Duration::max()}) {
+    SlidingWindow window{length};
+    window.record(start, 0, Sample::success);
+    EXPECT_EQ(window.counts_approx(start, 0).total, 1U);
+  }
+  EXPECT_THROW(SlidingWindow{0s}, std::invalid_argument);
+}
+
+// Against a plain list of samples, with a clock that only goes forward.
+TEST(sliding_window, agrees_with_a_list_of_all_samples) {
+  std::mt19937_64 random{5};
+  for (int run = 0; run < 50; ++run) {
+    SlidingWindow window{100ns};
+    std::vector<std::pair<std::int64_t, Sample>> all;
+    std::int64_t now = static_cast<std::int64_t>(random() % 1000);
+    for (int event = 0; event < 1000; ++event) {
+      now += static_cast<std::int64_t>(random() % (random() % 20 == 0 ? 400 : 8));
+      const Sample sample = random() % 3 == 0 ? Sample::failure : Sample::success;
+      window.record(Time{Duration{now}}, 0, sample);
+      all.emplace_back(now, sample);
+      SampleCounts expected;
+      for (const auto& [when, kind] : all) {
+        if (when / 10 <= now / 10 - 10) continue;
+        ++expected.total;
+        if (kind == Sample::failure) ++expected.failures;
+      }
+      ASSERT_EQ(window.counts_approx(Time{Duration{now}}, 0), expected);
+    }
+  }
+}
+
+}  // namespace
