@@ -38,11 +38,11 @@ Where to ask:
 
 How fast:
   -c, --concurrency N   calls in flight at once, 1 to 10000 (default: 16)
-      --rpm N           requests per minute (default: as the provider tells)
-      --tpm N           tokens per minute (default: as the provider tells)
+      --rpm N           requests per minute (default: no limit of ours)
+      --tpm N           tokens per minute (default: no limit of ours)
 
 How long:
-      --max-attempts N  for each prompt, 1 to 100 (default: 5)
+      --max-attempts N  for each prompt, 1 to 100 (default: 8)
       --deadline TIME   for each prompt with its retries: 500ms, 60s, 5m, 2h
                         (default: 5m)
       --limit N         ask at most N prompts in this run

@@ -17,11 +17,17 @@
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
 
-#include <batch/command_line.hpp>
 #include <batch/help.hpp>
 #include <batch/progress.hpp>
+#include <cli/command_line.hpp>
+#include <llm/model_spec.hpp>
 
 namespace batch {
+
+using penstock::Duration;
+using penstock::Error;
+using penstock::ErrorKind;
+using penstock::Result;
 
 /// Where the calls are made.
 enum class Mode : std::uint8_t {
@@ -32,26 +38,18 @@ enum class Mode : std::uint8_t {
 
 enum class Action : std::uint8_t { run, dry_run, help, version };
 
-/// One `-m provider:model[@base-url]`.
-struct ModelChoice {
-  std::string provider;
-  std::string model;
-  std::string base_url;  ///< empty: `--base-url`, else what the provider's environment says
-  friend bool operator==(const ModelChoice&, const ModelChoice&) = default;
-};
-
 /// The whole command line, checked.
 struct Options {
   Action action = Action::run;
-  std::string input;                ///< "-" is standard input
-  std::string output;               ///< never empty once parsed, except for help, version, dry run
-  std::vector<ModelChoice> models;  ///< in order of preference
-  std::string base_url;             ///< for the models that name none; may be empty
-  std::size_t concurrency = 16;     ///< 1..10000
+  std::string input;   ///< "-" is standard input
+  std::string output;  ///< never empty once parsed, except for help, version, dry run
+  std::vector<llm::ModelSpec> models;  ///< in order of preference
+  std::string base_url;                ///< for the models that name none; may be empty
+  std::size_t concurrency = 16;        ///< 1..10000
   Mode mode = Mode::async;
-  std::optional<std::uint64_t> requests_per_minute;  ///< none: as the provider's headers say
-  std::optional<std::uint64_t> tokens_per_minute;    ///< none: as the provider's headers say
-  std::uint32_t max_attempts = 5;                    ///< 1..100 for each prompt
+  std::optional<std::uint64_t> requests_per_minute;  ///< none: no limit of ours
+  std::optional<std::uint64_t> tokens_per_minute;    ///< none: no limit of ours
+  std::uint32_t max_attempts = 8;                    ///< 1..100 for each prompt
   Duration deadline = std::chrono::minutes{5};       ///< total time of one prompt
   std::optional<std::size_t> limit;                  ///< prompts to ask in this run
   ProgressStyle progress = ProgressStyle::bar;
@@ -68,47 +66,14 @@ struct Options {
 
 namespace command_line {
 
-/// `providers` are the names that may stand before the colon; empty: any.
-[[nodiscard]] inline Result<ModelChoice> model_choice(std::string_view text,
-                                                      std::span<const std::string_view> providers) {
-  const auto colon = text.find(':');
-  if (colon == text.npos || colon == 0 || colon + 1 == text.size()) {
-    return usage("-m takes provider:model[@base-url], such as openai:gpt-4.1-nano, not " +
-                 quoted(text));
-  }
-  ModelChoice choice;
-  choice.provider = text.substr(0, colon);
-  if (!providers.empty() && std::ranges::find(providers, choice.provider) == providers.end()) {
-    const std::string_view meant = closest(choice.provider, providers);
-    return usage("there is no provider " + quoted(choice.provider) +
-                 (meant.empty() ? "; write one of " + one_of(providers)
-                                : "; did you mean " + std::string{meant} + "?"));
-  }
-  // A model's own name may hold an "@" (or begin with one): only what looks like a place is one.
-  const std::string_view rest = text.substr(colon + 1);
-  auto at = std::min(rest.find("@http://"), rest.find("@https://"));
-  if (at == rest.npos) {
-    const auto last = rest.rfind('@');
-    if (last != 0 && last != rest.npos && rest.find_first_of(":.", last) != rest.npos) at = last;
-  }
-  choice.model = rest.substr(0, at);
-  if (at != rest.npos) choice.base_url = rest.substr(at + 1);
-  if (choice.model.empty() || (at != rest.npos && !is_url(choice.base_url))) {
-    return usage(
-        "-m takes provider:model@base-url with a URL that starts with http:// or https://, not " +
-        quoted(text));
-  }
-  return choice;
-}
+using namespace cli;
 
 /// One flag: what it is called, and what it does to the options.
 struct Flag {
   std::string_view name;        ///< "--input"
   std::string_view short_name;  ///< "-i", or empty
   std::string_view value;       ///< what to write after it in a message; empty: it takes none
-  Result<void> (*apply)(Options&,
-                        std::string_view value,
-                        std::span<const std::string_view> providers);
+  Result<void> (*apply)(Options&, std::string_view value);
 };
 
 template <auto member, std::uint64_t least, std::uint64_t most>
@@ -139,36 +104,34 @@ Result<void> apply_word(Value& target,
   return {};
 }
 
-using Names = std::span<const std::string_view>;
-
 inline constexpr std::array flags{
     Flag{"--input",
          "-i",
          "prompts.jsonl",
-         [](Options& options, std::string_view value, Names) -> Result<void> {
+         [](Options& options, std::string_view value) -> Result<void> {
            options.input = value;
            return {};
          }},
     Flag{"--output",
          "-o",
          "answers.jsonl",
-         [](Options& options, std::string_view value, Names) -> Result<void> {
+         [](Options& options, std::string_view value) -> Result<void> {
            options.output = value;
            return {};
          }},
     Flag{"--model",
          "-m",
          "provider:model",
-         [](Options& options, std::string_view value, Names providers) -> Result<void> {
-           auto choice = model_choice(value, providers);
-           if (!choice) return std::move(choice).error();
-           options.models.push_back(*std::move(choice));
+         [](Options& options, std::string_view value) -> Result<void> {
+           auto spec = llm::parse_model_spec(value);
+           if (!spec) return usage("-m " + std::string{spec.error().message()});
+           options.models.push_back(*std::move(spec));
            return {};
          }},
     Flag{"--base-url",
          "",
          "http://localhost:8080/v1",
-         [](Options& options, std::string_view value, Names) -> Result<void> {
+         [](Options& options, std::string_view value) -> Result<void> {
            if (!is_url(value)) {
              return usage("--base-url takes a URL that starts with http:// or https://, not " +
                           quoted(value));
@@ -179,13 +142,13 @@ inline constexpr std::array flags{
     Flag{"--concurrency",
          "-c",
          "16",
-         [](Options& options, std::string_view value, Names) {
+         [](Options& options, std::string_view value) {
            return apply_number<&Options::concurrency, 1, 10'000>(options, "--concurrency", value);
          }},
     Flag{"--mode",
          "",
          "async",
-         [](Options& options, std::string_view value, Names) {
+         [](Options& options, std::string_view value) {
            return apply_word<Mode, 3>(options.mode,
                                       "--mode",
                                       value,
@@ -195,27 +158,27 @@ inline constexpr std::array flags{
     Flag{"--rpm",
          "",
          "500",
-         [](Options& options, std::string_view value, Names) {
+         [](Options& options, std::string_view value) {
            return apply_number<&Options::requests_per_minute, 1, 1'000'000'000>(
                options, "--rpm", value);
          }},
     Flag{"--tpm",
          "",
          "200000",
-         [](Options& options, std::string_view value, Names) {
+         [](Options& options, std::string_view value) {
            return apply_number<&Options::tokens_per_minute, 1, 1'000'000'000'000>(
                options, "--tpm", value);
          }},
     Flag{"--max-attempts",
          "",
-         "5",
-         [](Options& options, std::string_view value, Names) {
+         "8",
+         [](Options& options, std::string_view value) {
            return apply_number<&Options::max_attempts, 1, 100>(options, "--max-attempts", value);
          }},
     Flag{"--deadline",
          "",
          "5m",
-         [](Options& options, std::string_view value, Names) -> Result<void> {
+         [](Options& options, std::string_view value) -> Result<void> {
            auto time = duration("--deadline", value);
            if (!time) return std::move(time).error();
            options.deadline = *time;
@@ -224,14 +187,14 @@ inline constexpr std::array flags{
     Flag{"--limit",
          "",
          "10",
-         [](Options& options, std::string_view value, Names) {
+         [](Options& options, std::string_view value) {
            return apply_number<&Options::limit, 1, 1'000'000'000'000>(options, "--limit", value);
          }},
     Flag{
         "--progress",
         "",
         "plain",
-        [](Options& options, std::string_view value, Names) {
+        [](Options& options, std::string_view value) {
           return apply_word<ProgressStyle, 4>(
               options.progress,
               "--progress",
@@ -242,21 +205,21 @@ inline constexpr std::array flags{
     Flag{"--dry-run",
          "",
          "",
-         [](Options& options, std::string_view, Names) -> Result<void> {
+         [](Options& options, std::string_view) -> Result<void> {
            options.action = Action::dry_run;
            return {};
          }},
     Flag{"--help",
          "-h",
          "",
-         [](Options& options, std::string_view, Names) -> Result<void> {
+         [](Options& options, std::string_view) -> Result<void> {
            options.action = Action::help;
            return {};
          }},
     Flag{"--version",
          "",
          "",
-         [](Options& options, std::string_view, Names) -> Result<void> {
+         [](Options& options, std::string_view) -> Result<void> {
            options.action = Action::version;
            return {};
          }},
@@ -313,10 +276,8 @@ inline constexpr std::array flags{
 }  // namespace command_line
 
 /// The arguments after the program's name. Every error is one sentence for the user, without a
-/// final stop. `providers` are the names `-m` may use; empty: any. `--help` and `--version` need
-/// nothing else to be right after them.
-[[nodiscard]] inline Result<Options> parse_options(
-    std::span<const std::string_view> arguments, std::span<const std::string_view> providers = {}) {
+/// final stop. `--help` and `--version` need nothing else to be right after them.
+[[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
   using namespace command_line;
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -347,7 +308,7 @@ inline constexpr std::array flags{
       return usage(std::string{name} + " needs a value; write " + std::string{name} + " " +
                    std::string{flag->value});
     }
-    if (auto applied = flag->apply(options, value.value_or(""), providers); !applied) {
+    if (auto applied = flag->apply(options, value.value_or("")); !applied) {
       return std::move(applied).error();
     }
     if (options.action == Action::help || options.action == Action::version) return options;

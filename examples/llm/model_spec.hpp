@@ -29,7 +29,7 @@ struct ModelSpec {
   }
   const Provider* const provider = find_provider(text.substr(0, colon));
   if (provider == nullptr) {
-    return refused("no provider is called \"" + std::string{text.substr(0, colon)} +
+    return refused("there is no provider \"" + std::string{text.substr(0, colon)} +
                    "\"; known providers: " + provider_names());
   }
   std::string_view model = text.substr(colon + 1);
@@ -44,10 +44,6 @@ struct ModelSpec {
   if (model.empty()) return refused("the name of the model is missing after the ':'");
   if (base_url.ends_with("/chat/completions") || base_url.ends_with("/messages")) {
     return refused("give the base url only, as in http://127.0.0.1:8080/v1");
-  }
-  if (base_url.empty() && provider->default_base_url.empty()) {
-    return refused("this provider needs a base url; write " + std::string{provider->name} + ":" +
-                   std::string{model} + "@http://127.0.0.1:8080/v1");
   }
   return ModelSpec{provider, std::string{model}, std::string{base_url}};
 }

@@ -9,8 +9,8 @@
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/http/server.hpp>
 
+#include <cli/signals.hpp>
 #include <simulator/options.hpp>
-#include <simulator/signals.hpp>
 #include <simulator/simulator.hpp>
 
 namespace {
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   }
 
   penstock::EventLoop loop;
-  const Signals signals{[&](int) { loop.stop(); }};
+  const cli::Signals signals{[&](int) { loop.stop(); }};
   simulator::Simulator provider{*options};
   penstock::http::Server* listening = nullptr;
   auto server =

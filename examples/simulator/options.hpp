@@ -14,7 +14,7 @@
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
 
-#include <batch/command_line.hpp>
+#include <cli/command_line.hpp>
 
 namespace simulator {
 
@@ -87,10 +87,10 @@ SIGINT or SIGTERM ends it.
                                        {"cut", &Faults::cut},
                                        {"slow", &Faults::slow}}};
   const auto refuse = [&] {
-    return batch::command_line::usage(
+    return cli::usage(
         "--faults takes shares such as 429=0.05,500=0.03,503=0.01,slow=0.01,cut=0.02,overload=0.01 "
         "of together at most 1, not " +
-        batch::command_line::quoted(text));
+        cli::quoted(text));
   };
   double sum = 0;
   for (std::string_view rest = text; !rest.empty();) {
@@ -114,7 +114,7 @@ SIGINT or SIGTERM ends it.
 
 /// The arguments after the program's name; an error is one sentence for the user.
 [[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
-  using namespace batch::command_line;
+  using namespace cli;
   constexpr std::array<std::string_view, 11> names{"--port",
                                                    "--port-file",
                                                    "--latency",

@@ -50,8 +50,9 @@ class RateLimitGate {
     Time ready_;
   };
 
-  RateLimitGate(TokenBucket& bucket, Duration max_wait) noexcept
+  RateLimitGate(TokenBucket& bucket, Cost cost, Duration max_wait) noexcept
       : bucket_(&bucket),
+        cost_(cost),
         max_wait_(max_wait) {}
 
   [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {

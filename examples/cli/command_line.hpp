@@ -16,16 +16,13 @@
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
 
-namespace batch {
+/// What the command lines of the programs share.
+namespace cli {
 
 using penstock::Duration;
 using penstock::Error;
 using penstock::ErrorKind;
 using penstock::Result;
-
-}  // namespace batch
-
-namespace batch::command_line {
 
 [[nodiscard]] inline Error usage(std::string sentence) {
   return Error{ErrorKind::permanent, std::move(sentence)};
@@ -121,4 +118,4 @@ inline constexpr std::chrono::hours longest_duration{24 * 365};
   return false;
 }
 
-}  // namespace batch::command_line
+}  // namespace cli

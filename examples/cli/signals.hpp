@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+namespace cli {
+
 /// Hands SIGINT and SIGTERM to a function, in a thread of its own where it may do anything that a
 /// signal handler may not. Construct it before any other thread, so that all inherit its mask.
 class Signals {
@@ -40,3 +42,5 @@ class Signals {
   ::sigset_t set_{};
   std::thread thread_;
 };
+
+}  // namespace cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <batch/help.hpp>
+#include <batch/options.hpp>
+#include <batch/run.hpp>
+
+int main(int argc, char** argv) {
+  // A closed pipe and a full quota are errors to report, not reasons to vanish.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  try {
+    const auto options = batch::parse_options(std::vector<std::string_view>(argv + 1, argv + argc));
+    if (!options)
+      return batch::complain(batch::Exit::unusable, std::string{options.error().message()});
+    switch (options->action) {
+      case batch::Action::help:
+        return std::fputs(batch::help_text.data(), stdout) < 0;
+      case batch::Action::version:
+        return std::fputs(batch::version_text.data(), stdout) < 0;
+      case batch::Action::dry_run:
+        return batch::dry_run(*options);
+      case batch::Action::run:
+        return batch::run(*options);
+    }
+  } catch (const std::exception& failure) {
+    return batch::complain(batch::Exit::unusable, failure.what());
+  }
+  return 0;
+}
