@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include <penstock/http/url.hpp>
+
 #include <llm/provider.hpp>
 
 namespace llm {
@@ -38,12 +40,19 @@ struct ModelSpec {
   if (mark != std::string_view::npos) {
     base_url = model.substr(mark + 1);
     model = model.substr(0, mark);
-  } else if (model.find("://") != std::string_view::npos) {
+  } else if (const auto last = model.rfind('@');
+             model.find("://") != std::string_view::npos ||
+             (last != 0 && last != std::string_view::npos &&
+              model.find_first_of(":.", last) != std::string_view::npos)) {
     return refused("a base url starts with http:// or https://, after an '@'");
   }
   if (model.empty()) return refused("the name of the model is missing after the ':'");
   if (base_url.ends_with("/chat/completions") || base_url.ends_with("/messages")) {
     return refused("give the base url only, as in http://127.0.0.1:8080/v1");
+  }
+  if (!base_url.empty()) {
+    if (const auto url = http::parse_url(base_url); !url)
+      return refused(std::string{url.error().message()});
   }
   return ModelSpec{provider, std::string{model}, std::string{base_url}};
 }

@@ -53,7 +53,6 @@ TEST(model_spec, says_what_to_write_instead) {
       {"openai:@http://localhost/v1", "name of the model is missing"},
       {"openai:m@ftp://localhost", "starts with http:// or https://"},
       {"openai:m@http://localhost/v1/chat/completions", "base url only"},
-      {"compatible:llama", "compatible:llama@http://127.0.0.1:8080/v1"},
   };
   for (const auto& [text, words] : cases) {
     const auto spec = llm::parse_model_spec(text);

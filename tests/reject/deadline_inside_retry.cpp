@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// expect: penstock: deadline stands inside retry
+#include <chrono>
+#include <string>
+
+#include <penstock/penstock.hpp>
+
+using namespace penstock;
+using namespace std::chrono_literals;
+
+int main() { static_cast<void>(stack(retry(), deadline(1s))); }
