@@ -1,182 +1,23 @@
 // SPDX-License-Identifier: MIT
-#include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <penstock/http/h1.hpp>
+
+#include "h1_reading.hpp"
 
 namespace {
 
 using namespace penstock;
 using namespace penstock::http;
-using Pieces = std::vector<std::string_view>;
-
-std::vector<Header> listed(const Headers& headers) {
-  return {headers.begin(), headers.end()};
-}
-
-// Everything that can be learnt of one message.
-struct Reading {
-  std::optional<ErrorKind> error;
-  int error_status = 0;
-  std::string message;
-  std::string start;  // "200 OK" or "GET http://host:80 /target"
-  std::vector<Header> headers, trailers;
-  std::string body, streamed;
-  std::size_t taken = 0;
-  bool done = false, head_done = false, started = false, persistent = false, expects = false;
-  friend bool operator==(const Reading&, const Reading&) = default;
-};
-
-std::ostream& operator<<(std::ostream& out, const Reading& reading) {
-  out << "{" << reading.start << " | " << reading.body << " | " << reading.streamed << " | taken "
-      << reading.taken;
-  if (reading.done) out << ", done";
-  if (reading.persistent) out << ", persistent";
-  return out << (reading.error ? ", " + reading.message : std::string{}) << "}";
-}
-
-void note(Reading& reading, const Error& error) {
-  reading.error = error.kind();
-  reading.error_status = error.status();
-  reading.message = error.message();
-}
-
-template <class Parser, class Feed>
-void feed_all(Parser& parser, const Pieces& pieces, bool to_end, Reading& reading, Feed feed) {
-  for (const std::string_view piece : pieces) {
-    const std::string copy{piece};  // so that a view kept too long is caught
-    const Result<std::size_t> taken = feed(copy);
-    if (!taken) {
-      note(reading, taken.error());
-      const Result<std::size_t> again = feed("x");
-      EXPECT_TRUE(!again && again.error().message() == taken.error().message());
-      break;
-    }
-    EXPECT_LE(*taken, copy.size());
-    EXPECT_TRUE(*taken == copy.size() || parser.done());
-    reading.taken += *taken;
-  }
-  if (reading.error) {
-    reading.taken = 0;  // how far it came before an error depends on the pieces
-    return;
-  }
-  if (!to_end) return;
-  if (const Result<void> finished = parser.finish(); !finished) note(reading, finished.error());
-}
-
-enum class Ending { open, closed };
-
-struct ReplyCase {
-  std::string bytes;
-  std::string method = "GET";
-  Ending ending = Ending::open;
-  MessageLimits limits{};
-  bool streams = false;
-};
-
-Reading read_reply(const ReplyCase& one, const Pieces& pieces) {
-  Reading reading;
-  ResponseParser parser{one.method, one.limits};
-  const std::function<void(std::string_view)> sink = [&](std::string_view piece) {
-    EXPECT_FALSE(piece.empty());
-    reading.streamed += piece;
-  };
-  feed_all(parser, pieces, one.ending == Ending::closed, reading, [&](std::string_view piece) {
-    return one.streams ? parser.feed(piece, sink) : parser.feed(piece);
-  });
-  reading.done = parser.done();
-  reading.head_done = parser.head_done();
-  reading.started = parser.started();
-  reading.persistent = parser.reusable();
-  reading.trailers = listed(parser.trailers());
-  const Response response = parser.take();
-  reading.start = std::to_string(response.status) + " " + response.reason;
-  reading.headers = listed(response.headers);
-  reading.body = response.body;
-  return reading;
-}
-
-struct RequestCase {
-  std::string bytes;
-  Ending ending = Ending::open;
-  MessageLimits limits{};
-};
-
-Reading read_request(const RequestCase& one, const Pieces& pieces) {
-  Reading reading;
-  RequestParser parser{one.limits};
-  feed_all(parser, pieces, one.ending == Ending::closed, reading, [&](std::string_view piece) {
-    return parser.feed(piece);
-  });
-  reading.done = parser.done();
-  reading.head_done = parser.head_done();
-  reading.started = parser.started();
-  reading.persistent = parser.keep_alive();
-  reading.expects = parser.expects_continue();
-  reading.trailers = listed(parser.trailers());
-  const Request request = parser.take();
-  reading.start = request.method + " " + to_string(request.origin) + " " + request.target;
-  reading.headers = listed(request.headers);
-  reading.body = request.body;
-  return reading;
-}
-
-// Whole, byte by byte, and cut at every place: all must agree.
-template <class Case, class Read>
-Reading every_way(const Case& one, Read read) {
-  const std::string_view bytes = one.bytes;
-  const Reading whole = read(one, {bytes});
-  Pieces single;
-  for (std::size_t i = 0; i != bytes.size(); ++i) single.push_back(bytes.substr(i, 1));
-  EXPECT_EQ(read(one, single), whole) << "byte by byte:\n" << bytes;
-  for (std::size_t i = 0; i <= bytes.size(); ++i)
-    EXPECT_EQ(read(one, {bytes.substr(0, i), bytes.substr(i)}), whole) << "cut at " << i << ":\n"
-                                                                       << bytes;
-  return whole;
-}
-
-Reading reply(const ReplyCase& one) {
-  return every_way(one, read_reply);
-}
-Reading request(const RequestCase& one) {
-  return every_way(one, read_request);
-}
-
-Reading good_reply(const ReplyCase& one) {
-  Reading reading = reply(one);
-  EXPECT_EQ(reading.error, std::nullopt) << reading.message << "\n" << one.bytes;
-  EXPECT_TRUE(reading.done) << one.bytes;
-  return reading;
-}
-
-void expect_bad_reply(const std::string& bytes, ErrorKind kind = ErrorKind::transient) {
-  const Reading reading = reply({bytes});
-  EXPECT_EQ(reading.error, kind) << reading << "\n" << bytes;
-  EXPECT_FALSE(reading.done) << bytes;
-  EXPECT_FALSE(reading.persistent) << bytes;
-  EXPECT_EQ(reading.error_status, 0) << bytes;
-}
-
-void expect_bad_request(const std::string& bytes, int status = 400) {
-  const Reading reading = request({bytes});
-  EXPECT_EQ(reading.error_status, status) << reading << "\n" << bytes;
-  EXPECT_FALSE(reading.done) << bytes;
-  EXPECT_FALSE(reading.persistent) << bytes;
-}
-
-const std::string ok = "HTTP/1.1 200 OK\r\n";
-const std::string chunked_ok = ok + "Transfer-Encoding: chunked\r\n\r\n";
-const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
+using namespace penstock::http::tests;
 
 TEST(response_parser, reads_a_reply_with_a_length) {
   const Reading reading =
@@ -507,7 +348,7 @@ TEST(request_parser, leaves_pipelined_requests_for_the_next_turn) {
     EXPECT_EQ(parser.understands_chunks(), targets.size() != 1);
     EXPECT_EQ(parser.keep_alive(), targets.size() != 1);
     targets.push_back(parser.take().target);
-    EXPECT_FALSE(parser.started());
+    EXPECT_FALSE(parser.started() || parser.head_done());
     EXPECT_TRUE(parser.finish());
   }
   EXPECT_EQ(targets, (std::vector<std::string>{"/", "/b", "/c"}));
@@ -555,8 +396,8 @@ TEST(request_parser, requires_one_valid_host) {
   expect_bad_request("GET http://a/ HTTP/1.1\r\n\r\n");
   expect_bad_request("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n");
   expect_bad_request("GET / HTTP/1.0\r\nHost: a\r\nhost: a\r\n\r\n");
-  for (const std::string host : {"a b", "a/b", "u@a", "a:x", "a:0", "a,b", "::1", "[::1", "a?b"})
-    if (host != "a,b") expect_bad_request("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+  for (const std::string host : {"a b", "a/b", "u@a", "a:x", "a:0", "::1", "[::1", "a?b"})
+    expect_bad_request("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
   EXPECT_TRUE(request({"GET / HTTP/1.0\r\n\r\n"}).done);
 }
 
@@ -605,179 +446,6 @@ TEST(request_parser, knows_a_close_between_requests_from_one_within) {
   EXPECT_EQ(request({"GE", Ending::closed}).error, ErrorKind::transient);
   EXPECT_EQ(request({post + "Content-Length: 2\r\n\r\nx", Ending::closed}).error,
             ErrorKind::transient);
-}
-
-class Random {
- public:
-  explicit Random(unsigned seed) : engine_(seed) {}
-  std::size_t below(std::size_t bound) { return engine_() % bound; }
-  std::string text(std::string_view alphabet, std::size_t most) {
-    std::string made;
-    for (std::size_t size = below(most + 1); size != 0; --size)
-      made += alphabet[below(alphabet.size())];
-    return made;
-  }
-  std::string bytes(std::size_t most) {
-    std::string made;
-    for (std::size_t size = below(most + 1); size != 0; --size)
-      made += static_cast<char>(below(256));
-    return made;
-  }
-  Headers headers() {
-    Headers made;
-    for (std::size_t count = below(5); count != 0; --count) {
-      std::string value{trim_whitespace(text("abc \t,;=\"\xe9", 12))};
-      made.add("x-" + text("abc-", 6), std::move(value));
-    }
-    return made;
-  }
-  // Cut into pieces of random size, empty ones included.
-  Pieces pieces(std::string_view bytes) {
-    Pieces made;
-    while (!bytes.empty()) {
-      made.push_back(bytes.substr(0, below(std::min<std::size_t>(bytes.size(), 40) + 1)));
-      bytes.remove_prefix(made.back().size());
-    }
-    return made;
-  }
-
- private:
-  std::mt19937 engine_;
-};
-
-TEST(h1_round_trip, gives_back_every_request_that_was_encoded) {
-  Random random{1};
-  for (int round = 0; round != 2000; ++round) {
-    Request sent;
-    const std::string_view methods[] = {"GET", "POST", "PUT", "DELETE", "M-SEARCH"};
-    sent.method = methods[random.below(5)];
-    sent.origin = {"http",
-                   random.below(4) == 0 ? "fe80::1" : "h" + random.text("abc.-", 5),
-                   static_cast<std::uint16_t>(1 + random.below(65535))};
-    sent.target = "/" + random.text("ab/?=&%20", 12);
-    sent.headers = random.headers();
-    sent.body = random.bytes(50);
-    std::string bytes;
-    ASSERT_TRUE(encode(sent, bytes));
-
-    RequestParser parser;
-    std::size_t taken = 0;
-    for (const std::string_view piece : random.pieces(bytes)) {
-      const Result<std::size_t> fed = parser.feed(piece);
-      ASSERT_TRUE(fed) << bytes;
-      taken += *fed;
-    }
-    ASSERT_TRUE(parser.done() && parser.keep_alive()) << bytes;
-    EXPECT_EQ(taken, bytes.size());
-    Request got = parser.take();
-    EXPECT_EQ(got.method, sent.method);
-    EXPECT_EQ(got.origin, sent.origin);
-    EXPECT_EQ(got.target, sent.target);
-    EXPECT_EQ(got.body, sent.body);
-    got.headers.remove("host");
-    got.headers.remove("content-length");
-    EXPECT_EQ(listed(got.headers), listed(sent.headers));
-  }
-}
-
-TEST(h1_round_trip, gives_back_every_reply_that_was_encoded_whole_or_in_chunks) {
-  Random random{2};
-  for (int round = 0; round != 2000; ++round) {
-    Response sent{static_cast<int>(200 + random.below(400)),
-                  "r" + random.text("ab c", 6),
-                  random.headers(),
-                  {}};
-    if (never_has_body(sent.status)) continue;
-    const std::string body = random.bytes(80);
-    std::string bytes;
-    if (random.below(2) == 0) {
-      sent.body = body;
-      ASSERT_TRUE(encode(sent, bytes));
-    } else {
-      ASSERT_TRUE(encode_streamed_head(sent, bytes));
-      for (const std::string_view piece : random.pieces(body)) append_chunk(bytes, piece);
-      append_last_chunk(bytes);
-    }
-
-    ResponseParser parser{"GET"};
-    std::size_t taken = 0;
-    for (const std::string_view piece : random.pieces(bytes)) {
-      const Result<std::size_t> fed = parser.feed(piece);
-      ASSERT_TRUE(fed) << bytes;
-      taken += *fed;
-    }
-    ASSERT_TRUE(parser.done() && parser.reusable()) << bytes;
-    EXPECT_EQ(taken, bytes.size());
-    Response got = parser.take();
-    EXPECT_EQ(got.status, sent.status);
-    EXPECT_EQ(got.reason, sent.reason);
-    EXPECT_EQ(got.body, body);
-    got.headers.remove("content-length");
-    got.headers.remove("transfer-encoding");
-    EXPECT_EQ(listed(got.headers), listed(sent.headers));
-  }
-}
-
-TEST(h1_mutation, survives_ten_thousand_damaged_messages_the_same_way_in_any_pieces) {
-  const std::vector<std::string> seeds{
-      ok + "Content-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
-      chunked_ok + "3;a=\"b\"\r\nabc\r\n0a\r\n0123456789\r\n0\r\nx: y\r\n\r\n",
-      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 404 No\r\nContent-Length: 2, 2\r\n\r\nno",
-      post + "Content-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
-      post +
-          "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
-      "GET http://b:81/c HTTP/1.1\r\nHost: [::1]:80\r\n\r\n"};
-  const std::string_view parts[] = {"\r",
-                                    "\n",
-                                    "\r\n",
-                                    "\r\n\r\n",
-                                    " ",
-                                    "\t",
-                                    ":",
-                                    ",",
-                                    ";",
-                                    "0",
-                                    "5",
-                                    "f",
-                                    "-",
-                                    "+",
-                                    "ffffffffffffffff",
-                                    "chunked",
-                                    "Content-Length: 7\r\n",
-                                    "Transfer-Encoding: chunked\r\n",
-                                    "close",
-                                    "HTTP/1.1 ",
-                                    "HTTP/1.0"};
-  Random random{3};
-  for (int round = 0; round != 10'000; ++round) {
-    std::string bytes = seeds[random.below(seeds.size())];
-    for (std::size_t edits = 1 + random.below(4); edits != 0; --edits) {
-      const std::size_t at = random.below(bytes.size() + 1);
-      switch (random.below(5)) {
-        case 0:
-          bytes.insert(at, parts[random.below(std::size(parts))]);
-          break;
-        case 1:
-          bytes.erase(at, 1 + random.below(4));
-          break;
-        case 2:
-          bytes.insert(at, 1, static_cast<char>(random.below(256)));
-          break;
-        case 3:
-          if (at < bytes.size()) bytes[at] = static_cast<char>(bytes[at] ^ (1 << random.below(8)));
-          break;
-        case 4:
-          bytes.insert(at, bytes.substr(random.below(bytes.size() + 1), random.below(20)));
-          break;
-      }
-    }
-    const Pieces pieces = random.pieces(bytes);
-    ReplyCase as_reply{bytes, "GET", Ending::closed, {.head = 120, .fields = 4, .body = 30}};
-    as_reply.streams = random.below(2) == 0;
-    ASSERT_EQ(read_reply(as_reply, pieces), read_reply(as_reply, {bytes})) << bytes;
-    const RequestCase as_request{bytes, Ending::closed, {.head = 120, .fields = 4, .body = 30}};
-    ASSERT_EQ(read_request(as_request, pieces), read_request(as_request, {bytes})) << bytes;
-  }
 }
 
 }  // namespace

@@ -59,7 +59,9 @@ class ResponseParser {
   [[nodiscard]] bool head_done() const noexcept { return head_done_; }
   [[nodiscard]] bool done() const noexcept { return reader_.done(); }
   /// Whether the peer will take another request on this connection: the reply is whole, says
-  /// itself where it ends, and nothing in it speaks for closing. Over-read bytes veto this.
+  /// itself where it ends, and nothing in it speaks for closing. What only the
+  /// caller knows forbids reuse as well: over-read bytes, and a request that said
+  /// `connection: close`, which some servers do not repeat.
   [[nodiscard]] bool reusable() const noexcept { return done() && persistent_; }
   /// Status, reason and headers from `head_done()` on, the body as far as it was gathered.
   [[nodiscard]] const Response& response() const noexcept { return response_; }
