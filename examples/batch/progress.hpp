@@ -92,19 +92,29 @@ struct Tally {
   return std::chrono::seconds{static_cast<std::int64_t>(std::min(seconds, longest) + 0.5)};
 }
 
-/// "3 retried, 2 failed": the counters that are not zero, each after a comma.
-[[nodiscard]] inline std::string incidents(const Tally& tally) {
+/// Which counters a text names even when they are zero.
+enum class Zeros : std::uint8_t { left_out, of_the_rescues };
+
+/// ", 2 failed, 3 retried": what happened besides answers, each after a comma. The rescues are
+/// what the pipe did about trouble: retries, fallbacks, refusals of its own.
+[[nodiscard]] inline std::string incidents(const Tally& tally, Zeros zeros = Zeros::left_out) {
   std::string text;
-  const std::array<std::pair<std::uint64_t, std::string_view>, 6> counters{{
+  struct Counter {
+    std::uint64_t count;
+    std::string_view name;
+    bool rescue = false;
+  };
+  const std::array<Counter, 6> counters{{
       {tally.failed, "failed"},
       {tally.malformed, "malformed"},
-      {tally.retried, "retried"},
-      {tally.fell_back, "fell back"},
-      {tally.refused, "held back"},
+      {tally.retried, "retried", true},
+      {tally.fell_back, "fell back", true},
+      {tally.refused, "refused", true},
       {tally.skipped, "answered before"},
   }};
-  for (const auto& [count, name] : counters)
-    if (count != 0) text.append(", ").append(std::to_string(count)).append(" ").append(name);
+  for (const auto& [count, name, rescue] : counters)
+    if (count != 0 || (rescue && zeros == Zeros::of_the_rescues))
+      text.append(", ").append(std::to_string(count)).append(" ").append(name);
   return text;
 }
 
@@ -225,11 +235,12 @@ struct Summary {
   std::string errors{};  ///< named only where a prompt failed
 };
 
-/// A few lines, the last ended. Counts that are zero are left out, except "answered".
+/// A few lines, the last ended.
 [[nodiscard]] inline std::string to_string(const Summary& summary) {
   const Tally& tally = summary.tally;
-  std::string text = std::to_string(tally.answered) + " answered" + incidents(tally) + " in " +
-                     brief(summary.elapsed) + "\n";
+  std::string text = std::to_string(tally.answered) + " answered" +
+                     incidents(tally, Zeros::of_the_rescues) + " in " + brief(summary.elapsed) +
+                     "\n";
   if (summary.latencies != nullptr && summary.latencies->count() != 0) {
     text += "latency p50 " + brief(summary.latencies->quantile(0.50)) + ", p99 " +
             brief(summary.latencies->quantile(0.99)) + "\n";

@@ -33,7 +33,7 @@ TEST(batch_progress, none_shows_nothing) {
 TEST(batch_progress, plain_says_all_in_one_line) {
   EXPECT_EQ(render(ProgressStyle::plain, halfway(), 10s, 80),
             "450 of 1000 (45%), 43.5/s, 13s left, 16 in flight, 5 failed, 3 malformed, 42 retried, "
-            "1 fell back, 7 held back, 12 answered before\n");
+            "1 fell back, 7 refused, 12 answered before\n");
 }
 
 TEST(batch_progress, plain_leaves_out_what_did_not_happen_and_what_is_not_known) {
@@ -118,25 +118,25 @@ TEST(batch_progress, erasing_leaves_the_cursor_at_the_start_of_a_blank_line) {
 TEST(batch_summary, says_what_became_of_the_prompts_and_where_it_is) {
   LatencyHistogram latencies;
   latencies.record(640ms);
-  EXPECT_EQ(
-      to_string(Summary{.tally = halfway(),
-                        .elapsed = 81s,
-                        .latencies = &latencies,
-                        .requests_made = 486,
-                        .connections_opened = 16,
-                        .output = "out.jsonl",
-                        .errors = "out.errors.jsonl"}),
-      "430 answered, 5 failed, 3 malformed, 42 retried, 1 fell back, 7 held back, 12 answered "
-      "before in 1m21s\n"
-      "latency p50 640ms, p99 640ms\n"
-      "486 requests over 16 connections, 6.0 requests/s\n"
-      "answers: out.jsonl\n"
-      "errors: out.errors.jsonl (the same command again asks these prompts again)\n");
+  EXPECT_EQ(to_string(Summary{.tally = halfway(),
+                              .elapsed = 81s,
+                              .latencies = &latencies,
+                              .requests_made = 486,
+                              .connections_opened = 16,
+                              .output = "out.jsonl",
+                              .errors = "out.errors.jsonl"}),
+            "430 answered, 5 failed, 3 malformed, 42 retried, 1 fell back, 7 refused, 12 answered "
+            "before in 1m21s\n"
+            "latency p50 640ms, p99 640ms\n"
+            "486 requests over 16 connections, 6.0 requests/s\n"
+            "answers: out.jsonl\n"
+            "errors: out.errors.jsonl (the same command again asks these prompts again)\n");
 }
 
 TEST(batch_summary, of_a_run_with_nothing_to_do_is_short) {
   EXPECT_EQ(to_string(Summary{.tally = {.skipped = 3, .total = 3}, .output = "out.jsonl"}),
-            "0 answered, 3 answered before in 0s\nanswers: out.jsonl\n");
+            "0 answered, 0 retried, 0 fell back, 0 refused, 3 answered before in 0s\nanswers: "
+            "out.jsonl\n");
 }
 
 }  // namespace

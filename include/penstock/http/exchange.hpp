@@ -65,12 +65,15 @@ class Exchange {
   [[nodiscard]] bool answered() const noexcept { return parser_.started(); }
   /// The connection may carry another request.
   [[nodiscard]] bool reusable() const noexcept {
-    return parser_.reusable() && !over_read_ && sent_ == out_.size();
+    return parser_.reusable() && !close_asked_ && !over_read_ && sent_ == out_.size();
   }
   [[nodiscard]] Response take() { return parser_.take(); }
 
  private:
-  explicit Exchange(const Request& request) : parser_(request.method), on_body_(&request.on_body) {}
+  explicit Exchange(const Request& request)
+      : parser_(request.method),
+        on_body_(&request.on_body),
+        close_asked_(has_element(request.headers, "connection", "close")) {}
 
   Result<void> feed(std::string_view bytes) {
     const Result<std::size_t> taken =
@@ -89,6 +92,7 @@ class Exchange {
   bool over_read_ = false;
   ResponseParser parser_;
   const std::function<void(std::string_view)>* on_body_;
+  bool close_asked_;  // by the request's own field
 };
 
 /// Whether a request whose connection closed without a byte of a reply may be sent again on a new
