@@ -134,7 +134,7 @@ int main(int, char** argv) {
                                    "-c",
                                    "64",
                                    "--max-attempts",
-                                   "4",
+                                   "5",
                                    "--progress",
                                    "bar"}));
   const std::size_t answers = matching_answers(directory / "answers.jsonl");

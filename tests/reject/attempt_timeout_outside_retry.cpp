@@ -8,4 +8,6 @@
 using namespace penstock;
 using namespace std::chrono_literals;
 
-int main() { static_cast<void>(stack(attempt_timeout(1s), retry())); }
+int main() {
+  static_cast<void>(stack(attempt_timeout(1s), retry()));
+}

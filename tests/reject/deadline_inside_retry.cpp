@@ -8,4 +8,6 @@
 using namespace penstock;
 using namespace std::chrono_literals;
 
-int main() { static_cast<void>(stack(retry(), deadline(1s))); }
+int main() {
+  static_cast<void>(stack(retry(), deadline(1s)));
+}

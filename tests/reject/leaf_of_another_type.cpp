@@ -8,7 +8,9 @@
 using namespace penstock;
 using namespace std::chrono_literals;
 
-int leaf(const std::string&) { return 1; }
+int leaf(const std::string&) {
+  return 1;
+}
 int main() {
   auto ask = stack(retry()) | leaf;
   ask(std::string{"x"});

@@ -8,7 +8,9 @@
 using namespace penstock;
 using namespace std::chrono_literals;
 
-Result<int> leaf(std::string&) { return 1; }
+Result<int> leaf(std::string&) {
+  return 1;
+}
 int main() {
   auto ask = stack(retry()) | leaf;
   ask(std::string{"x"});

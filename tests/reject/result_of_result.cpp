@@ -8,4 +8,6 @@
 using namespace penstock;
 using namespace std::chrono_literals;
 
-int main() { Result<Result<int>> nested{ErrorKind::timeout}; }
+int main() {
+  Result<Result<int>> nested{ErrorKind::timeout};
+}
