@@ -276,6 +276,14 @@ TEST(simulator_program, says_when_its_port_is_taken) {
               ElementsAre(HasSubstr("port " + std::to_string(simulator.port()) + ": ")));
 }
 
+TEST(simulator_program, says_when_it_cannot_write_its_port) {
+  const TemporaryDirectory directory;
+  Process process{
+      {simulator_program(), "--port", "0", "--port-file", directory.file("nowhere/port")}};
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_THAT(lines_of(process.err()), ElementsAre(HasSubstr("cannot write the port")));
+}
+
 TEST(simulator_program, helps) {
   Process process{{simulator_program(), "--help"}};
   EXPECT_EQ(process.wait(), 0);
