@@ -54,7 +54,7 @@ class Asking {
     }
     llm::Model<Transport>* const model = choice_.next(call_.where().now());
     if (model == nullptr) return nullptr;
-    if (choice_.fell_back()) ledger_.fell_back();
+    if (choice_.fell_back() && !std::exchange(fell_back_, true)) ledger_.fell_back();
     asked_ = model;
     prompt_.request.model = model->name();
     return model;
@@ -85,6 +85,7 @@ class Asking {
   Call call_{};
   Result<llm::ChatReply> reply_{ErrorKind::credential};
   bool failure_ = false;
+  bool fell_back_ = false;
 };
 
 /// What a worker works with.

@@ -41,6 +41,25 @@ TEST_P(batch_tool_fallback, a_server_that_is_down_leaves_everything_to_the_next_
   EXPECT_EQ(simulator.count("requests"), static_cast<std::int64_t>(prompts));
 }
 
+TEST(batch_tool, a_prompt_that_falls_back_twice_is_counted_once) {
+  const Port one;
+  const Port two;
+  Simulator simulator;
+  Batch batch{4};
+  EXPECT_EQ(batch.run({"-m",
+                       one.openai(),
+                       "-m",
+                       two.openai(),
+                       "-m",
+                       simulator.openai(),
+                       "--max-attempts",
+                       "1"}),
+            0)
+      << batch.err();
+  EXPECT_EQ(batch.answers(), Batch::expected(4));
+  EXPECT_THAT(batch.err(), HasSubstr("4 answered, 4 fell back in"));
+}
+
 TEST_P(batch_tool_fallback, a_request_that_is_refused_as_wrong_never_falls_back) {
   const Port port;
   port.listen();
