@@ -102,6 +102,13 @@ TEST(batch_tool_exit, a_missing_model_is_2) {
   expect_one_sentence(batch, "-m provider:model");
 }
 
+TEST(batch_tool_exit, a_provider_that_no_transport_reaches_is_2_before_any_prompt_is_given_up) {
+  Batch batch{3};
+  EXPECT_EQ(batch.run({"-m", "openai:gpt-4.1-nano@https://127.0.0.1:1/v1"}), 2);
+  expect_one_sentence(batch, "https://127.0.0.1:1 needs TLS");
+  EXPECT_EQ(contents(batch.errors()), "(missing)");
+}
+
 TEST(batch_tool_exit, a_second_run_on_the_same_output_is_2_and_the_first_goes_on) {
   Batch batch{60};
   Simulator simulator{{"--latency", "5ms"}};
