@@ -107,7 +107,9 @@ class Ledger {
       --tally_.in_flight;
       return std::nullopt;
     }
-    if (all_stopped) end(Ending::stopped, to_string(error));
+    // Another prompt's error can be read after the stop, and is not its reason.
+    const bool refused = error.kind() == ErrorKind::credential || error.kind() == ErrorKind::quota;
+    if (all_stopped && refused) end(Ending::stopped, to_string(error));
     if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open) {
       if (++nobody_there_ >= patience_) end(Ending::nobody_there, to_string(error));
     } else {

@@ -66,6 +66,8 @@ class Asking {
 
   /// The line about it, where there is one.
   [[nodiscard]] std::optional<JournalLine> conclude() {
+    // The last model stopped after the prompt was taken; the worker it refused ends the run.
+    if (asked_ == nullptr) reply_ = ErrorKind::cancelled;
     latency_ = penstock::elapsed_between(started_, call_.where().now());
     std::optional<JournalLine> line = ledger_.judge(
         prompt_, reply_, asked_ == nullptr ? "" : asked_->name(), factory_.all_stopped());

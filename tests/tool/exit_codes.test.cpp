@@ -216,6 +216,19 @@ TEST(batch_tool_exit, a_wrong_key_is_3_after_no_more_requests_than_are_in_flight
   }
 }
 
+TEST(batch_tool_exit, a_prompt_that_no_model_was_left_for_did_not_fail) {
+  // Threads may take a prompt between the refusal of the key and the end of the run.
+  for (int round = 0; round < 20; ++round) {
+    Simulator simulator;
+    Batch batch{100};
+    EXPECT_EQ(batch.run({"-m", simulator.openai(), "--mode", "threads", "--progress", "none"},
+                        {"OPENAI_API_KEY=wrong-key"}),
+              3);
+    expect_one_sentence(batch, "stopped: credential (401): Incorrect API key");
+    EXPECT_EQ(static_cast<std::int64_t>(lines_in(batch.errors())), simulator.count("requests"));
+  }
+}
+
 TEST(batch_tool_exit, a_wrong_key_of_one_provider_leaves_the_work_to_the_other) {
   Simulator simulator;
   Batch batch{50};
