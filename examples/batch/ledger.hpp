@@ -178,7 +178,9 @@ class Ledger {
 
  private:
   void end(Ending ending, std::string reason) {
-    if (ending_ != Ending::finished) return;
+    // The first trouble counts, but for answers that could not be kept: nothing is worse.
+    const bool trouble = ending_ != Ending::finished && ending_ != Ending::limited;
+    if (trouble && (ending != Ending::unwritable || ending_ == Ending::unwritable)) return;
     ending_ = ending;
     reason_ = std::move(reason);
   }

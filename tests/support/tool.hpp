@@ -140,21 +140,36 @@ class Port {
 
   void listen() const { ::listen(socket_.get(), 16); }
 
-  /// Answers the next connection's request with these bytes and closes it; gives what came. ""
-  /// when nobody comes.
-  [[nodiscard]] std::string answer(std::string_view reply) const {
-    const batch::Descriptor client{ready(socket_.get()) ? ::accept(socket_.get(), nullptr, nullptr)
-                                                        : -1};
-    std::string request;
-    while (!whole(request) && ready(client.get())) {
-      char bytes[4096];
-      const auto got = ::read(client.get(), bytes, sizeof bytes);
-      if (got <= 0) return request;
-      request.append(bytes, static_cast<std::size_t>(got));
+  /// A request that waits for its reply; closed when this goes.
+  struct Asked {
+    batch::Descriptor client;
+    std::string request;  ///< as it came; "" when nobody did
+
+    void reply(std::string_view bytes) const {
+      const auto sent = ::send(client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent != static_cast<::ssize_t>(bytes.size())) throw std::runtime_error{"cannot reply"};
     }
-    const auto sent = ::send(client.get(), reply.data(), reply.size(), MSG_NOSIGNAL);
-    if (sent != static_cast<::ssize_t>(reply.size())) throw std::runtime_error{"cannot reply"};
-    return request;
+  };
+
+  /// The request of the next connection, whole.
+  [[nodiscard]] Asked take() const {
+    Asked asked{
+        batch::Descriptor{ready(socket_.get()) ? ::accept(socket_.get(), nullptr, nullptr) : -1},
+        ""};
+    while (!whole(asked.request) && ready(asked.client.get())) {
+      char bytes[4096];
+      const auto got = ::read(asked.client.get(), bytes, sizeof bytes);
+      if (got <= 0) break;
+      asked.request.append(bytes, static_cast<std::size_t>(got));
+    }
+    return asked;
+  }
+
+  /// Answers the next connection's request with these bytes and closes it; gives what came.
+  [[nodiscard]] std::string answer(std::string_view reply) const {
+    Asked asked = take();
+    asked.reply(reply);
+    return std::move(asked.request);
   }
 
  private:

@@ -143,6 +143,25 @@ TEST(batch_tool_exit, a_disk_that_is_full_is_2_and_tears_no_line) {
   }
 }
 
+TEST(batch_tool_exit, an_answer_that_could_not_be_kept_after_an_interrupt_is_2) {
+  const Port port;
+  port.listen();
+  Batch batch{1};
+  Process run{Arguments{"/bin/sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""} +
+                  batch.command({"-m", port.openai(), "--progress", "none"}),
+              Batch::keys()};
+  const Port::Asked asked = port.take();
+  run.signal(SIGINT);
+  ASSERT_TRUE(eventually([&] { return run.err().find("in flight") != std::string::npos; }));
+  const std::string body = R"({"choices":[{"message":{"content":")" + std::string(20'000, 'x') +
+                           R"("},"finish_reason":"stop"}]})";
+  asked.reply("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" +
+              body);
+  EXPECT_EQ(run.wait(), 2) << run.err();
+  EXPECT_THAT(run.err(), HasSubstr("cannot write \"" + batch.output() + "\""));
+  EXPECT_EQ(contents(batch.output()), "");
+}
+
 // --- 1: some prompts have no answer
 // ---------------------------------------------------------------
 
@@ -227,6 +246,15 @@ TEST(batch_tool_exit, a_prompt_that_no_model_was_left_for_did_not_fail) {
     expect_one_sentence(batch, "stopped: credential (401): Incorrect API key");
     EXPECT_EQ(static_cast<std::int64_t>(lines_in(batch.errors())), simulator.count("requests"));
   }
+}
+
+TEST(batch_tool_exit, a_wrong_key_is_3_within_a_limit_too) {
+  Simulator simulator;
+  Batch batch{100};
+  EXPECT_EQ(batch.run({"-m", simulator.openai(), "--limit", "2", "--progress", "none"},
+                      {"OPENAI_API_KEY=wrong-key"}),
+            3);
+  expect_one_sentence(batch, "stopped: credential (401)");
 }
 
 TEST(batch_tool_exit, a_wrong_key_of_one_provider_leaves_the_work_to_the_other) {
