@@ -107,7 +107,9 @@ class Ledger {
       --tally_.in_flight;
       return std::nullopt;
     }
-    if (all_stopped) end(Ending::stopped, to_string(error));
+    // Another prompt's error can be read after the stop, and is not its reason.
+    const bool refused = error.kind() == ErrorKind::credential || error.kind() == ErrorKind::quota;
+    if (all_stopped && refused) end(Ending::stopped, to_string(error));
     if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open) {
       if (++nobody_there_ >= patience_) end(Ending::nobody_there, to_string(error));
     } else {
@@ -176,7 +178,9 @@ class Ledger {
 
  private:
   void end(Ending ending, std::string reason) {
-    if (ending_ != Ending::finished) return;
+    // The first trouble counts, but for answers that could not be kept: nothing is worse.
+    const bool trouble = ending_ != Ending::finished && ending_ != Ending::limited;
+    if (trouble && (ending != Ending::unwritable || ending_ == Ending::unwritable)) return;
     ending_ = ending;
     reason_ = std::move(reason);
   }

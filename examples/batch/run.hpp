@@ -85,8 +85,17 @@ struct Traffic {
 template <class Transport>
 [[nodiscard]] Result<void> add_models(llm::ModelFactory<Transport>& factory,
                                       const Options& options) {
-  for (const llm::ModelSpec& spec : options.models)
+  for (const llm::ModelSpec& spec : options.models) {
     if (Result<void> added = factory.add(spec, options.base_url); !added) return added;
+    // Said once here, not of each prompt: it would be given up before it was sent.
+    const http::Origin& origin = factory[factory.size() - 1].origin();
+    if (!http::SocketTransport::refuse_tls(origin)) {
+      return Error{ErrorKind::permanent,
+                   http::to_string(origin) +
+                       " needs TLS, which this program does not speak; run a local proxy that "
+                       "does and write --base-url http://127.0.0.1:8080/v1"};
+    }
+  }
   return {};
 }
 

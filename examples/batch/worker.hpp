@@ -54,7 +54,7 @@ class Asking {
     }
     llm::Model<Transport>* const model = choice_.next(call_.where().now());
     if (model == nullptr) return nullptr;
-    if (choice_.fell_back()) ledger_.fell_back();
+    if (choice_.fell_back() && !std::exchange(fell_back_, true)) ledger_.fell_back();
     asked_ = model;
     prompt_.request.model = model->name();
     return model;
@@ -66,6 +66,8 @@ class Asking {
 
   /// The line about it, where there is one.
   [[nodiscard]] std::optional<JournalLine> conclude() {
+    // The last model stopped after the prompt was taken; the worker it refused ends the run.
+    if (asked_ == nullptr) reply_ = ErrorKind::cancelled;
     latency_ = penstock::elapsed_between(started_, call_.where().now());
     std::optional<JournalLine> line = ledger_.judge(
         prompt_, reply_, asked_ == nullptr ? "" : asked_->name(), factory_.all_stopped());
@@ -85,6 +87,7 @@ class Asking {
   Call call_{};
   Result<llm::ChatReply> reply_{ErrorKind::credential};
   bool failure_ = false;
+  bool fell_back_ = false;
 };
 
 /// What a worker works with.

@@ -119,6 +119,7 @@ class Model {
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const Provider& provider() const noexcept { return *endpoint_.provider; }
+  [[nodiscard]] const http::Origin& origin() const noexcept { return endpoint_.origin; }
 
   /// Whether asking it now makes sense: its breaker lets calls through and its provider has not
   /// refused the key or the money.

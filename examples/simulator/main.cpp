@@ -54,12 +54,12 @@ int main(int argc, char** argv) {
     return fail("port " + std::to_string(options->port) + ": " +
                 std::string{server.error().message()});
   listening = server->get();
-  if (!options->port_file.empty() && !write_port(options->port_file, listening->port()))
-    return fail("cannot write the port to " + options->port_file);
-  std::printf("listening on http://127.0.0.1:%d/v1\n", listening->port());
-  std::fflush(stdout);
-
-  loop.run();
+  const bool told = options->port_file.empty() || write_port(options->port_file, listening->port());
+  if (told) {
+    std::printf("listening on http://127.0.0.1:%d/v1\n", listening->port());
+    std::fflush(stdout);
+    loop.run();
+  }
   penstock::sync_wait(loop, listening->stop());
-  return 0;
+  return told ? 0 : fail("cannot write the port to " + options->port_file);
 }
