@@ -820,6 +820,19 @@ TEST_F(waiting_line, wakes_all_when_the_pool_is_closed) {
   EXPECT_EQ(order_, (std::vector<std::string>{"a:closed", "b:closed", "c:closed"}));
 }
 
+TEST_F(waiting_line, ends_a_wait_once_when_a_cancel_follows_the_close) {
+  make({.max_total = 1});
+  auto held = lease(1);
+  Scope scope{world_.executor};
+  StopSource stop;
+  scope.spawn(visit(2, "a", Call{.stop = stop.token()}));
+  settle();
+  pool_->close();
+  stop.request_stop();
+  scope.wait();
+  EXPECT_EQ(order_, std::vector<std::string>{"a:closed"});
+}
+
 // Random visits in simulated time; the world checks the caps, the executor every deadlock.
 void wander(std::uint64_t seed) {
   World world{seed};

@@ -253,6 +253,8 @@ class ConnectionPool {
     ConnectionPool* pool;
     bool operator()(Waiter& waiter) const noexcept {
       const std::lock_guard lock{pool->mutex_};
+      // Refused by `close`: its key may be forgotten already.
+      if (record_of(waiter).refused) return false;
       const Place place = record_of(waiter).place;
       if (!place->second.waiters.remove(waiter)) return false;
       --pool->stats_.waiting;
