@@ -665,6 +665,45 @@ TYPED_TEST(connection_pool, refuses_options_that_leave_no_room_or_no_time) {
   EXPECT_THROW(this->make({.max_lifetime = -1s}), std::invalid_argument);
 }
 
+TYPED_TEST(connection_pool, counts_a_connection_until_it_is_closed) {
+  this->make({.max_per_key = 1, .max_total = 2, .max_lifetime = 100s});
+  int looks = 0;
+  bool closing = false;
+  // A newcomer comes while a connection is being closed.
+  this->world_.in_user_code = [&] {
+    if (!closing) return;
+    closing = false;
+    ++looks;
+    EXPECT_EQ(this->pool_->stats().connections, 2U);
+    EXPECT_FALSE(this->acquire(1, this->within(1ns)));
+    closing = true;
+  };
+  auto other = this->lease(2);
+  auto held = this->lease(1);
+  this->world_.executor.advance(100s);
+  closing = true;
+  held.give_back();  // too old
+  closing = false;
+  EXPECT_EQ(looks, 1);
+
+  this->lease(1).give_back();
+  closing = true;
+  this->world_.after(1s, [&] { other.give_back(); });
+  auto third = this->acquire(3);  // evicts the idle one
+  closing = false;
+  EXPECT_EQ(looks, 3);  // while one is closed, and the next opened
+
+  auto again = this->acquire(1, this->within(2s));  // waits until `other`, too old, is closed
+  ASSERT_TRUE(again);
+  closing = true;
+  this->world_.after(1s, [&] { again->give_back(); });
+  auto fourth = this->acquire(4);
+  closing = false;
+  EXPECT_EQ(looks, 5);
+  EXPECT_EQ(this->world_.most_of_a_key, 1U);
+  EXPECT_EQ(this->world_.most_in_total, 2U);
+}
+
 // Several waiters at once: coroutines.
 class waiting_line : public ::testing::Test {
  protected:

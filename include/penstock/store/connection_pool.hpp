@@ -146,7 +146,7 @@ class ConnectionPool {
     void drop() noexcept {
       if (pool_ == nullptr) return;
       kept_.clear();  // closed before its slot is free
-      std::exchange(pool_, nullptr)->discard(place_);
+      std::exchange(pool_, nullptr)->discard(place_, Share::freed);
     }
 
     ConnectionPool* pool_;
@@ -268,7 +268,7 @@ class ConnectionPool {
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
     ~Slot() {
-      if (pool != nullptr) pool->release(place);
+      if (pool != nullptr) pool->release(place, Share::freed);
     }
     ConnectionPool* pool;
     Place place;
@@ -287,6 +287,16 @@ class ConnectionPool {
   // True: admitted or refused at once. False: the waiter is linked and must be waited for.
   bool admit(const Key& key, Request& request, Waiter& waiter) {
     std::list<Kept> closing;
+    Place evicted{};
+    const bool admitted = admit(key, request, waiter, closing, evicted);
+    if (!closing.empty()) {
+      closing.clear();
+      discard(evicted, Share::passed_on);
+    }
+    return admitted;
+  }
+  bool admit(
+      const Key& key, Request& request, Waiter& waiter, std::list<Kept>& closing, Place& evicted) {
     const std::lock_guard lock{mutex_};
     if (closed_) {
       request.refused = true;
@@ -299,10 +309,17 @@ class ConnectionPool {
         request.kept.splice(request.kept.end(), at.idle, std::prev(at.idle.end()));
         return true;
       }
-      if (at.count < options_.max_per_key &&
-          (stats_.connections < options_.max_total || retire_oldest(closing))) {
-        occupy(request.place);
-        return true;
+      if (at.count < options_.max_per_key) {
+        if (stats_.connections < options_.max_total) {
+          occupy(request.place);
+          return true;
+        }
+        evicted = oldest_idle();
+        if (evicted != keys_.end()) {
+          closing.splice(closing.end(), evicted->second.idle, evicted->second.idle.begin());
+          ++at.count;
+          return true;
+        }
       }
     }
     request.number = ++arrivals_;
@@ -362,41 +379,54 @@ class ConnectionPool {
   void put(Place place, std::list<Kept> kept, Time now) noexcept {
     kept.front().last_used = now;
     WaitList waking;
+    Share share = Share::freed;
     {
       const std::lock_guard lock{mutex_};
       PerKey& at = place->second;
       const bool keep = !closed_ && now < kept.front().expires;
       if (Waiter* const waiter = keep ? at.waiters.pop() : nullptr; waiter != nullptr) {
         --stats_.waiting;
-        record_of(*waiter).kept = std::move(kept);
+        auto& granted = record_of(*waiter).kept;
+        granted.splice(granted.end(), kept);
         waking.push(*waiter);
-      } else if (keep && oldest_waiter() == keys_.end()) {
+      } else if (const Place other = keep ? oldest_waiter() : keys_.end(); other != keys_.end()) {
+        // Another key's waiter needs the room more than we need a spare.
+        share = Share::passed_on;
+        --stats_.waiting;
+        ++other->second.count;
+        waking.push(*other->second.waiters.pop());
+      } else if (keep) {
         at.idle.splice(at.idle.end(), kept);
-      } else {
-        // Too old, or another key's waiter needs the room more than we need a spare.
-        ++stats_.discarded;
-        vacate(place);
-        grant_slots(waking);
-        forget_if_unused(place);
       }
     }
-    kept.clear();
+    if (!kept.empty()) {
+      kept.clear();
+      discard(place, share);
+    }
     wake_all(waking);
   }
 
-  void discard(Place place) noexcept {
+  // What becomes of the share that a closed connection had in the total.
+  enum class Share : unsigned char { freed, passed_on };
+
+  // Always after the connection was closed: the caps count it until then.
+  void discard(Place place, Share share) noexcept {
     {
       const std::lock_guard lock{mutex_};
       ++stats_.discarded;
     }
-    release(place);
+    release(place, share);
   }
 
-  void release(Place place) noexcept {
+  void release(Place place, Share share) noexcept {
     WaitList waking;
     {
       const std::lock_guard lock{mutex_};
-      vacate(place);
+      if (share == Share::freed) {
+        vacate(place);
+      } else {
+        --place->second.count;
+      }
       grant_slots(waking);
       forget_if_unused(place);
     }
@@ -422,8 +452,8 @@ class ConnectionPool {
     ++stats_.discarded;
     vacate(place);
   }
-  // Makes room in the total by the idle connection that was not used for longest.
-  bool retire_oldest(std::list<Kept>& closing) noexcept {
+  // The key of the idle connection that was not used for longest.
+  Place oldest_idle() noexcept {
     Place oldest = keys_.end();
     for (Place at = keys_.begin(); at != keys_.end(); ++at) {
       if (at->second.idle.empty()) continue;
@@ -431,10 +461,7 @@ class ConnectionPool {
           at->second.idle.front().last_used < oldest->second.idle.front().last_used)
         oldest = at;
     }
-    if (oldest == keys_.end()) return false;
-    retire(oldest, oldest->second.idle.begin(), closing);
-    forget_if_unused(oldest);
-    return true;
+    return oldest;
   }
 
   // The key of the oldest waiter whose key has room.
