@@ -194,7 +194,6 @@ class connection_pool : public ::testing::Test {
   Pool& make() { return make(Options{}); }
   Result<Lease> acquire(int key, Call call) {
     if (call.executor == nullptr) call.executor = &world_.executor;
-    call.now = world_.executor.now();
     return Mode::acquire(*pool_, key, call);
   }
   Result<Lease> acquire(int key) { return acquire(key, Call{}); }
@@ -215,8 +214,6 @@ class connection_pool : public ::testing::Test {
   }
 
   World world_;
-  // Wherever a lease is given back, the time is the world's.
-  CurrentExecutor current_{world_.executor};
   std::optional<Pool> pool_;
 
  private:
@@ -704,6 +701,33 @@ TYPED_TEST(connection_pool, counts_a_connection_until_it_is_closed) {
   EXPECT_EQ(this->world_.most_in_total, 2U);
 }
 
+TYPED_TEST(connection_pool, does_nothing_for_a_call_that_has_ended_already) {
+  this->make();
+  EXPECT_EQ(this->acquire(1, this->within(0s)).error().kind(), ErrorKind::deadline);
+  StopSource stop;
+  stop.request_stop();
+  EXPECT_EQ(this->acquire(1, Call{.stop = stop.token()}).error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(this->world_.opened, 0);
+  this->lease(1).give_back();
+  EXPECT_EQ(this->acquire(1, Call{.stop = stop.token()}).error().kind(), ErrorKind::cancelled);
+  this->expect_at_rest();
+}
+
+TYPED_TEST(connection_pool, takes_the_time_from_the_executor_of_the_call) {
+  this->make({.max_idle = 10s, .max_lifetime = 1h});
+  Call call{.executor = &this->world_.executor};
+  this->world_.connect_time = 2h;
+  auto lease = TypeParam::acquire(*this->pool_, 1, call);
+  ASSERT_TRUE(lease);
+  EXPECT_EQ(call.now, this->world_.executor.now());
+  lease->give_back();  // young: it lives from the end of its connect
+  EXPECT_EQ(this->pool_->stats().idle, 1U);
+  this->world_.executor.advance(10s);
+  Call later{.executor = &this->world_.executor};
+  EXPECT_EQ(TypeParam::acquire(*this->pool_, 1, later).value()->number(), 1);
+  EXPECT_EQ(later.now, this->world_.executor.now());
+}
+
 // Several waiters at once: coroutines.
 class waiting_line : public ::testing::Test {
  protected:
@@ -713,7 +737,6 @@ class waiting_line : public ::testing::Test {
   // Acquires, notes its name, holds for a second, gives back.
   Task<void> visit(int key, std::string name, Call call = {}) {
     call.executor = &world_.executor;
-    call.now = world_.executor.now();
     Result<AsyncPool::Lease> lease = co_await pool_->acquire(key, call);
     if (!lease) {
       order_.push_back(name + ":" + std::string{to_string(lease.error().kind())});
@@ -725,14 +748,13 @@ class waiting_line : public ::testing::Test {
     lease->give_back();
   }
   AsyncPool::Lease lease(int key) {
-    Call call{.executor = &world_.executor, .now = world_.executor.now()};
+    Call call{.executor = &world_.executor};
     return *sync_wait(world_.executor, pool_->acquire(key, call));
   }
   // Lets what was spawned run as far as it gets without time passing.
   void settle() { world_.executor.run_for(0s); }
 
   World world_;
-  CurrentExecutor current_{world_.executor};
   std::optional<AsyncPool> pool_;
   std::vector<std::string> order_;
 };
@@ -886,7 +908,7 @@ void wander(std::uint64_t seed) {
   const auto worker = [&]() -> Task<void> {
     for (int visit = 0; visit < 40; ++visit) {
       StopSource stop;
-      Call call{.stop = stop.token(), .executor = &world.executor, .now = world.executor.now()};
+      Call call{.stop = stop.token(), .executor = &world.executor};
       if (below(3) == 0) call.deadline = world.executor.now() + Duration{1ms} * below(8000);
       if (below(4) == 0) world.plans.push_back(below(2) == 0 ? Plan::refuse : Plan::crash);
       if (below(4) == 0) world.unusable.insert(world.opened);

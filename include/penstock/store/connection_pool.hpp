@@ -112,6 +112,7 @@ class ConnectionPool {
         : pool_(std::exchange(other.pool_, nullptr)),
           place_(other.place_),
           kept_(std::move(other.kept_)),
+          clock_(other.clock_),
           reused_(other.reused_) {}
     Lease& operator=(Lease&& other) noexcept {
       if (this != &other) {
@@ -119,6 +120,7 @@ class ConnectionPool {
         pool_ = std::exchange(other.pool_, nullptr);
         place_ = other.place_;
         kept_ = std::move(other.kept_);
+        clock_ = other.clock_;
         reused_ = other.reused_;
       }
       return *this;
@@ -130,18 +132,24 @@ class ConnectionPool {
     /// It has served before: that it is closed now may be nobody's fault.
     [[nodiscard]] bool reused() const noexcept { return reused_; }
 
-    /// It is in order: to the next waiter, or back among the idle.
+    /// It is in order: to the next waiter, or back among the idle. Reads the clock of the call
+    /// that acquired it.
     void give_back() noexcept {
       if (pool_ != nullptr)
-        std::exchange(pool_, nullptr)->put(place_, std::move(kept_), Executor::current().now());
+        std::exchange(pool_, nullptr)->put(place_, std::move(kept_), clock_->now());
     }
 
    private:
     friend class ConnectionPool;
-    Lease(ConnectionPool& pool, Place place, std::list<Kept> kept, bool reused) noexcept
+    Lease(ConnectionPool& pool,
+          Place place,
+          std::list<Kept> kept,
+          const Executor& clock,
+          bool reused) noexcept
         : pool_(&pool),
           place_(place),
           kept_(std::move(kept)),
+          clock_(&clock),
           reused_(reused) {}
     void drop() noexcept {
       if (pool_ == nullptr) return;
@@ -152,6 +160,7 @@ class ConnectionPool {
     ConnectionPool* pool_;
     Place place_;
     mutable std::list<Kept> kept_;
+    const Executor* clock_;
     bool reused_;
   };
 
@@ -176,9 +185,12 @@ class ConnectionPool {
              "penstock: a ConnectionPool outlives its callers and its leases");
   }
 
-  /// A connection to `key`: an idle one, or a new one, or the next to come free.
+  /// A connection to `key`: an idle one, or a new one, or the next to come free. Refreshes
+  /// `call.now`; nothing is done for a call that is stopped or past its deadline.
   [[nodiscard]] Result<Lease> acquire(const Key& key,
                                       Call& call) requires ConnectsBlocking<Transport> {
+    call.now = call.where().now();
+    if (const Result<void> in_time = may_go_on(call); !in_time) return in_time.error();
     Request request;
     BlockingWaiter<Withdrawn> waiter{Withdrawn{this}};
     if (!admit(key, request, waiter)) {
@@ -186,7 +198,7 @@ class ConnectionPool {
       if (end != WaitEnd::granted) return refusal(end);
     }
     if (request.refused) return ErrorKind::closed;
-    if (take_usable(request, call)) return lease(request);
+    if (take_usable(request, call)) return lease(request, call);
     Slot slot{*this, request.place};
     try {
       return fill(slot, transport_.connect(key, call), call);
@@ -199,6 +211,8 @@ class ConnectionPool {
   /// finished, or on `call.where()` after a wait.
   [[nodiscard]] Task<Result<Lease>> acquire(const Key& key,
                                             Call& call) requires(!ConnectsBlocking<Transport>) {
+    call.now = call.where().now();
+    if (const Result<void> in_time = may_go_on(call); !in_time) co_return in_time.error();
     Request request;
     SuspendedWaiter<Withdrawn> waiter{call, Withdrawn{this}};
     if (!admit(key, request, waiter)) {
@@ -207,7 +221,7 @@ class ConnectionPool {
       if (end != WaitEnd::granted) co_return refusal(end);
     }
     if (request.refused) co_return ErrorKind::closed;
-    if (take_usable(request, call)) co_return lease(request);
+    if (take_usable(request, call)) co_return lease(request, call);
     Slot slot{*this, request.place};
     Result<Connection> connected = co_await transport_.connect(key, call);
     co_return fill(slot, std::move(connected), call);
@@ -349,15 +363,16 @@ class ConnectionPool {
     return false;
   }
 
-  Lease lease(Request& request) {
+  Lease lease(Request& request, const Call& call) {
     {
       const std::lock_guard lock{mutex_};
       ++stats_.reused;
     }
-    return Lease{*this, request.place, std::move(request.kept), true};
+    return Lease{*this, request.place, std::move(request.kept), call.where(), true};
   }
 
-  Result<Lease> fill(Slot& slot, Result<Connection> connected, const Call& call) {
+  Result<Lease> fill(Slot& slot, Result<Connection> connected, Call& call) {
+    call.now = call.where().now();
     if (!connected) {
       const std::lock_guard lock{mutex_};
       ++stats_.failed;
@@ -373,7 +388,7 @@ class ConnectionPool {
       ++stats_.opened;
     }
     slot.pool = nullptr;
-    return Lease{*this, slot.place, std::move(kept), false};
+    return Lease{*this, slot.place, std::move(kept), call.where(), false};
   }
 
   void put(Place place, std::list<Kept> kept, Time now) noexcept {
