@@ -574,6 +574,7 @@ TYPED_TEST(connection_pool, carries_what_a_connect_throws_and_frees_its_slot) {
   ASSERT_FALSE(crashed);
   EXPECT_EQ(crashed.error().kind(), ErrorKind::exception);
   EXPECT_EQ(crashed.error().message(), "no route");
+  EXPECT_EQ(this->pool_->stats().failed, 1U);
   EXPECT_EQ(this->pool_->stats().connections, 0U);
   this->expect_at_rest();
   EXPECT_TRUE(this->acquire(1));

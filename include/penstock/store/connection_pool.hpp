@@ -75,7 +75,7 @@ class ConnectionPool {
   struct Stats {
     std::uint64_t opened = 0;
     std::uint64_t reused = 0;
-    std::uint64_t failed = 0;     ///< connects that failed
+    std::uint64_t failed = 0;     ///< connects that failed or threw
     std::uint64_t discarded = 0;  ///< connections closed instead of kept
     std::size_t connections = 0;  ///< now, those being opened included
     std::size_t idle = 0;
@@ -276,13 +276,18 @@ class ConnectionPool {
       return true;
     }
   };
-  // A counted place for a connection that is being opened.
+  // A counted place for a connection that is being opened; gone without one, the connect failed.
   struct Slot {
     Slot(ConnectionPool& owner, Place at) noexcept : pool(&owner), place(at) {}
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
     ~Slot() {
-      if (pool != nullptr) pool->release(place, Share::freed);
+      if (pool == nullptr) return;
+      {
+        const std::lock_guard lock{pool->mutex_};
+        ++pool->stats_.failed;
+      }
+      pool->release(place, Share::freed);
     }
     ConnectionPool* pool;
     Place place;
@@ -373,11 +378,7 @@ class ConnectionPool {
 
   Result<Lease> fill(Slot& slot, Result<Connection> connected, Call& call) {
     call.now = call.where().now();
-    if (!connected) {
-      const std::lock_guard lock{mutex_};
-      ++stats_.failed;
-      return std::move(connected).error();
-    }
+    if (!connected) return std::move(connected).error();
     const auto tenth = static_cast<std::uint64_t>(options_.max_lifetime.count() / 10);
     const Duration early{static_cast<std::int64_t>(call.where().random() % (tenth + 1))};
     std::list<Kept> kept;
