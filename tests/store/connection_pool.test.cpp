@@ -729,6 +729,26 @@ TYPED_TEST(connection_pool, takes_the_time_from_the_executor_of_the_call) {
   EXPECT_EQ(later.now, this->world_.executor.now());
 }
 
+TYPED_TEST(connection_pool, closes_one_that_was_idle_too_long_with_every_use_of_its_key) {
+  this->make({.max_idle = 10s});
+  {
+    auto first = this->lease(1);
+    auto second = this->lease(1);
+    auto third = this->lease(1);
+    first.give_back();
+    second.give_back();
+    third.give_back();
+  }
+  // Only the last one is ever used.
+  for (int use = 0; use < 4; ++use) {
+    this->world_.executor.advance(6s);
+    this->lease(1).give_back();
+  }
+  EXPECT_EQ(this->world_.closed, (std::vector{1, 2}));
+  EXPECT_EQ(this->pool_->stats().idle, 1U);
+  this->expect_at_rest();
+}
+
 // Several waiters at once: coroutines.
 class waiting_line : public ::testing::Test {
  protected:

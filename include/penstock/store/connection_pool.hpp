@@ -55,7 +55,8 @@ concept ConnectsBlocking =
 /// oldest waiter that may use it, and nobody overtakes. Idle connections are handed out newest
 /// first, after a look at their age and the transport's `usable`; the least recently used one of
 /// another key is closed when only the total is in the way. Nothing is closed, opened or probed
-/// under the lock. No thread and no timer: idle ones beyond their age go at the next use.
+/// under the lock. No thread and no timer: idle ones beyond their age go at the next uses of their
+/// key, each of which closes one.
 ///
 /// A wait ends with `deadline` at the call's deadline, `cancelled` on its stop, `closed` when the
 /// pool closes. Leases and callers must be gone before the pool is.
@@ -348,14 +349,16 @@ class ConnectionPool {
     return false;
   }
 
+  [[nodiscard]] bool fresh(const Kept& kept, Time now) const noexcept {
+    return now < kept.expires && elapsed_between(kept.last_used, now) <= options_.max_idle;
+  }
+
   // Looks at the connection it was given, and at the next idle ones while that is not fit. False:
   // none is, and the request holds the slot to open one in.
   bool take_usable(Request& request, const Call& call) noexcept {
     while (!request.kept.empty()) {
       Kept& kept = request.kept.front();
-      const bool fresh =
-          call.now < kept.expires && elapsed_between(kept.last_used, call.now) <= options_.max_idle;
-      if (fresh && transport_.usable(kept.connection)) return true;
+      if (fresh(kept, call.now) && transport_.usable(kept.connection)) return true;
       request.kept.clear();  // closes it; its slot is ours
       const std::lock_guard lock{mutex_};
       ++stats_.discarded;
@@ -413,6 +416,8 @@ class ConnectionPool {
         waking.push(*other->second.waiters.pop());
       } else if (keep) {
         at.idle.splice(at.idle.end(), kept);
+        // The newest are used first: without this the others would stay however old they get.
+        if (!fresh(at.idle.front(), now)) kept.splice(kept.end(), at.idle, at.idle.begin());
       }
     }
     if (!kept.empty()) {
