@@ -55,7 +55,8 @@ concept ConnectsBlocking =
 /// oldest waiter that may use it, and nobody overtakes. Idle connections are handed out newest
 /// first, after a look at their age and the transport's `usable`; the least recently used one of
 /// another key is closed when only the total is in the way. Nothing is closed, opened or probed
-/// under the lock. No thread and no timer: idle ones beyond their age go at the next use.
+/// under the lock. No thread and no timer: idle ones beyond their age go at the next uses of their
+/// key, each of which closes one.
 ///
 /// A wait ends with `deadline` at the call's deadline, `cancelled` on its stop, `closed` when the
 /// pool closes. Leases and callers must be gone before the pool is.
@@ -75,7 +76,7 @@ class ConnectionPool {
   struct Stats {
     std::uint64_t opened = 0;
     std::uint64_t reused = 0;
-    std::uint64_t failed = 0;     ///< connects that failed
+    std::uint64_t failed = 0;     ///< connects that failed or threw
     std::uint64_t discarded = 0;  ///< connections closed instead of kept
     std::size_t connections = 0;  ///< now, those being opened included
     std::size_t idle = 0;
@@ -112,6 +113,7 @@ class ConnectionPool {
         : pool_(std::exchange(other.pool_, nullptr)),
           place_(other.place_),
           kept_(std::move(other.kept_)),
+          clock_(other.clock_),
           reused_(other.reused_) {}
     Lease& operator=(Lease&& other) noexcept {
       if (this != &other) {
@@ -119,6 +121,7 @@ class ConnectionPool {
         pool_ = std::exchange(other.pool_, nullptr);
         place_ = other.place_;
         kept_ = std::move(other.kept_);
+        clock_ = other.clock_;
         reused_ = other.reused_;
       }
       return *this;
@@ -130,28 +133,35 @@ class ConnectionPool {
     /// It has served before: that it is closed now may be nobody's fault.
     [[nodiscard]] bool reused() const noexcept { return reused_; }
 
-    /// It is in order: to the next waiter, or back among the idle.
+    /// It is in order: to the next waiter, or back among the idle. Reads the clock of the call
+    /// that acquired it.
     void give_back() noexcept {
       if (pool_ != nullptr)
-        std::exchange(pool_, nullptr)->put(place_, std::move(kept_), Executor::current().now());
+        std::exchange(pool_, nullptr)->put(place_, std::move(kept_), clock_->now());
     }
 
    private:
     friend class ConnectionPool;
-    Lease(ConnectionPool& pool, Place place, std::list<Kept> kept, bool reused) noexcept
+    Lease(ConnectionPool& pool,
+          Place place,
+          std::list<Kept> kept,
+          const Executor& clock,
+          bool reused) noexcept
         : pool_(&pool),
           place_(place),
           kept_(std::move(kept)),
+          clock_(&clock),
           reused_(reused) {}
     void drop() noexcept {
       if (pool_ == nullptr) return;
       kept_.clear();  // closed before its slot is free
-      std::exchange(pool_, nullptr)->discard(place_);
+      std::exchange(pool_, nullptr)->discard(place_, Share::freed);
     }
 
     ConnectionPool* pool_;
     Place place_;
     mutable std::list<Kept> kept_;
+    const Executor* clock_;
     bool reused_;
   };
 
@@ -176,9 +186,12 @@ class ConnectionPool {
              "penstock: a ConnectionPool outlives its callers and its leases");
   }
 
-  /// A connection to `key`: an idle one, or a new one, or the next to come free.
+  /// A connection to `key`: an idle one, or a new one, or the next to come free. Refreshes
+  /// `call.now`; nothing is done for a call that is stopped or past its deadline.
   [[nodiscard]] Result<Lease> acquire(const Key& key,
                                       Call& call) requires ConnectsBlocking<Transport> {
+    call.now = call.where().now();
+    if (const Result<void> in_time = may_go_on(call); !in_time) return in_time.error();
     Request request;
     BlockingWaiter<Withdrawn> waiter{Withdrawn{this}};
     if (!admit(key, request, waiter)) {
@@ -186,7 +199,7 @@ class ConnectionPool {
       if (end != WaitEnd::granted) return refusal(end);
     }
     if (request.refused) return ErrorKind::closed;
-    if (take_usable(request, call)) return lease(request);
+    if (take_usable(request, call)) return lease(request, call);
     Slot slot{*this, request.place};
     try {
       return fill(slot, transport_.connect(key, call), call);
@@ -199,6 +212,8 @@ class ConnectionPool {
   /// finished, or on `call.where()` after a wait.
   [[nodiscard]] Task<Result<Lease>> acquire(const Key& key,
                                             Call& call) requires(!ConnectsBlocking<Transport>) {
+    call.now = call.where().now();
+    if (const Result<void> in_time = may_go_on(call); !in_time) co_return in_time.error();
     Request request;
     SuspendedWaiter<Withdrawn> waiter{call, Withdrawn{this}};
     if (!admit(key, request, waiter)) {
@@ -207,7 +222,7 @@ class ConnectionPool {
       if (end != WaitEnd::granted) co_return refusal(end);
     }
     if (request.refused) co_return ErrorKind::closed;
-    if (take_usable(request, call)) co_return lease(request);
+    if (take_usable(request, call)) co_return lease(request, call);
     Slot slot{*this, request.place};
     Result<Connection> connected = co_await transport_.connect(key, call);
     co_return fill(slot, std::move(connected), call);
@@ -253,6 +268,8 @@ class ConnectionPool {
     ConnectionPool* pool;
     bool operator()(Waiter& waiter) const noexcept {
       const std::lock_guard lock{pool->mutex_};
+      // Refused by `close`: its key may be forgotten already.
+      if (record_of(waiter).refused) return false;
       const Place place = record_of(waiter).place;
       if (!place->second.waiters.remove(waiter)) return false;
       --pool->stats_.waiting;
@@ -260,13 +277,18 @@ class ConnectionPool {
       return true;
     }
   };
-  // A counted place for a connection that is being opened.
+  // A counted place for a connection that is being opened; gone without one, the connect failed.
   struct Slot {
     Slot(ConnectionPool& owner, Place at) noexcept : pool(&owner), place(at) {}
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
     ~Slot() {
-      if (pool != nullptr) pool->release(place);
+      if (pool == nullptr) return;
+      {
+        const std::lock_guard lock{pool->mutex_};
+        ++pool->stats_.failed;
+      }
+      pool->release(place, Share::freed);
     }
     ConnectionPool* pool;
     Place place;
@@ -285,6 +307,16 @@ class ConnectionPool {
   // True: admitted or refused at once. False: the waiter is linked and must be waited for.
   bool admit(const Key& key, Request& request, Waiter& waiter) {
     std::list<Kept> closing;
+    Place evicted{};
+    const bool admitted = admit(key, request, waiter, closing, evicted);
+    if (!closing.empty()) {
+      closing.clear();
+      discard(evicted, Share::passed_on);
+    }
+    return admitted;
+  }
+  bool admit(
+      const Key& key, Request& request, Waiter& waiter, std::list<Kept>& closing, Place& evicted) {
     const std::lock_guard lock{mutex_};
     if (closed_) {
       request.refused = true;
@@ -297,10 +329,17 @@ class ConnectionPool {
         request.kept.splice(request.kept.end(), at.idle, std::prev(at.idle.end()));
         return true;
       }
-      if (at.count < options_.max_per_key &&
-          (stats_.connections < options_.max_total || retire_oldest(closing))) {
-        occupy(request.place);
-        return true;
+      if (at.count < options_.max_per_key) {
+        if (stats_.connections < options_.max_total) {
+          occupy(request.place);
+          return true;
+        }
+        evicted = oldest_idle();
+        if (evicted != keys_.end()) {
+          closing.splice(closing.end(), evicted->second.idle, evicted->second.idle.begin());
+          ++at.count;
+          return true;
+        }
       }
     }
     request.number = ++arrivals_;
@@ -310,14 +349,16 @@ class ConnectionPool {
     return false;
   }
 
+  [[nodiscard]] bool fresh(const Kept& kept, Time now) const noexcept {
+    return now < kept.expires && elapsed_between(kept.last_used, now) <= options_.max_idle;
+  }
+
   // Looks at the connection it was given, and at the next idle ones while that is not fit. False:
   // none is, and the request holds the slot to open one in.
   bool take_usable(Request& request, const Call& call) noexcept {
     while (!request.kept.empty()) {
       Kept& kept = request.kept.front();
-      const bool fresh =
-          call.now < kept.expires && elapsed_between(kept.last_used, call.now) <= options_.max_idle;
-      if (fresh && transport_.usable(kept.connection)) return true;
+      if (fresh(kept, call.now) && transport_.usable(kept.connection)) return true;
       request.kept.clear();  // closes it; its slot is ours
       const std::lock_guard lock{mutex_};
       ++stats_.discarded;
@@ -330,20 +371,17 @@ class ConnectionPool {
     return false;
   }
 
-  Lease lease(Request& request) {
+  Lease lease(Request& request, const Call& call) {
     {
       const std::lock_guard lock{mutex_};
       ++stats_.reused;
     }
-    return Lease{*this, request.place, std::move(request.kept), true};
+    return Lease{*this, request.place, std::move(request.kept), call.where(), true};
   }
 
-  Result<Lease> fill(Slot& slot, Result<Connection> connected, const Call& call) {
-    if (!connected) {
-      const std::lock_guard lock{mutex_};
-      ++stats_.failed;
-      return std::move(connected).error();
-    }
+  Result<Lease> fill(Slot& slot, Result<Connection> connected, Call& call) {
+    call.now = call.where().now();
+    if (!connected) return std::move(connected).error();
     const auto tenth = static_cast<std::uint64_t>(options_.max_lifetime.count() / 10);
     const Duration early{static_cast<std::int64_t>(call.where().random() % (tenth + 1))};
     std::list<Kept> kept;
@@ -354,47 +392,62 @@ class ConnectionPool {
       ++stats_.opened;
     }
     slot.pool = nullptr;
-    return Lease{*this, slot.place, std::move(kept), false};
+    return Lease{*this, slot.place, std::move(kept), call.where(), false};
   }
 
   void put(Place place, std::list<Kept> kept, Time now) noexcept {
     kept.front().last_used = now;
     WaitList waking;
+    Share share = Share::freed;
     {
       const std::lock_guard lock{mutex_};
       PerKey& at = place->second;
       const bool keep = !closed_ && now < kept.front().expires;
       if (Waiter* const waiter = keep ? at.waiters.pop() : nullptr; waiter != nullptr) {
         --stats_.waiting;
-        record_of(*waiter).kept = std::move(kept);
+        auto& granted = record_of(*waiter).kept;
+        granted.splice(granted.end(), kept);
         waking.push(*waiter);
-      } else if (keep && oldest_waiter() == keys_.end()) {
+      } else if (const Place other = keep ? oldest_waiter() : keys_.end(); other != keys_.end()) {
+        // Another key's waiter needs the room more than we need a spare.
+        share = Share::passed_on;
+        --stats_.waiting;
+        ++other->second.count;
+        waking.push(*other->second.waiters.pop());
+      } else if (keep) {
         at.idle.splice(at.idle.end(), kept);
-      } else {
-        // Too old, or another key's waiter needs the room more than we need a spare.
-        ++stats_.discarded;
-        vacate(place);
-        grant_slots(waking);
-        forget_if_unused(place);
+        // The newest are used first: without this the others would stay however old they get.
+        if (!fresh(at.idle.front(), now)) kept.splice(kept.end(), at.idle, at.idle.begin());
       }
     }
-    kept.clear();
+    if (!kept.empty()) {
+      kept.clear();
+      discard(place, share);
+    }
     wake_all(waking);
   }
 
-  void discard(Place place) noexcept {
+  // What becomes of the share that a closed connection had in the total.
+  enum class Share : unsigned char { freed, passed_on };
+
+  // Always after the connection was closed: the caps count it until then.
+  void discard(Place place, Share share) noexcept {
     {
       const std::lock_guard lock{mutex_};
       ++stats_.discarded;
     }
-    release(place);
+    release(place, share);
   }
 
-  void release(Place place) noexcept {
+  void release(Place place, Share share) noexcept {
     WaitList waking;
     {
       const std::lock_guard lock{mutex_};
-      vacate(place);
+      if (share == Share::freed) {
+        vacate(place);
+      } else {
+        --place->second.count;
+      }
       grant_slots(waking);
       forget_if_unused(place);
     }
@@ -420,8 +473,8 @@ class ConnectionPool {
     ++stats_.discarded;
     vacate(place);
   }
-  // Makes room in the total by the idle connection that was not used for longest.
-  bool retire_oldest(std::list<Kept>& closing) noexcept {
+  // The key of the idle connection that was not used for longest.
+  Place oldest_idle() noexcept {
     Place oldest = keys_.end();
     for (Place at = keys_.begin(); at != keys_.end(); ++at) {
       if (at->second.idle.empty()) continue;
@@ -429,10 +482,7 @@ class ConnectionPool {
           at->second.idle.front().last_used < oldest->second.idle.front().last_used)
         oldest = at;
     }
-    if (oldest == keys_.end()) return false;
-    retire(oldest, oldest->second.idle.begin(), closing);
-    forget_if_unused(oldest);
-    return true;
+    return oldest;
   }
 
   // The key of the oldest waiter whose key has room.
