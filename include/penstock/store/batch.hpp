@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -56,12 +55,12 @@ class Batch {
     call_.priority = Priority::low;
     weight_ = 0;
     count_ = 0;
-    epochs_ = {};
+    lowest_number_ = ~std::uint64_t{0};
   }
   void take(BatchEntry& entry, BatchBacklog& from) noexcept {
     from.take(entry, entries_);
     entry.index = count_++;
-    ++epochs_[entry.epoch];
+    lowest_number_ = std::min(lowest_number_, entry.number);
     weight_ += entry.weight;
     constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
     call_.weight = static_cast<std::uint32_t>(std::min(weight_, most));
@@ -70,8 +69,7 @@ class Batch {
   }
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::uint64_t weight() const noexcept { return weight_; }
-  /// How many of its items belong to each epoch of the drain line.
-  [[nodiscard]] const std::array<std::size_t, 2>& epochs() const noexcept { return epochs_; }
+  [[nodiscard]] std::uint64_t lowest_number() const noexcept { return lowest_number_; }
 
   [[nodiscard]] std::span<Item> items() noexcept { return items_; }
   [[nodiscard]] Call& call() noexcept { return call_; }
@@ -169,7 +167,7 @@ class Batch {
   Call call_;
   std::uint64_t weight_ = 0;
   std::size_t count_ = 0;
-  std::array<std::size_t, 2> epochs_{};
+  std::uint64_t lowest_number_ = 0;
 };
 
 /// A handler whose type is forgotten. Called for several batches at once where those may run.

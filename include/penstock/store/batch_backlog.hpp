@@ -36,7 +36,6 @@ struct BatchEntry {
   // Guarded by the queue's lock from here.
   bool leaves = false;
   Place place = Place::outside;
-  unsigned epoch = 0;
   std::uint64_t number = 0;  ///< in the order of arrival
   std::size_t index = 0;     ///< in its batch
   LinkedList<BatchEntry>* batch = nullptr;
@@ -101,8 +100,8 @@ class BatchBacklog {
     return settled(std::move(all));
   }
 
-  /// What is here now need not wait for company.
-  void flush() noexcept { flushed_ = next_number_; }
+  /// What is here now need not wait for company. All of it has numbers below the one returned.
+  std::uint64_t flush() noexcept { return flushed_ = next_number_; }
   void close() noexcept { flushed_ = never_reached; }
 
   /// What the release policy is asked about; not for an empty one. Somebody who waits for room
@@ -110,6 +109,11 @@ class BatchBacklog {
   [[nodiscard]] Backlog seen() const noexcept {
     const BatchEntry& first = *oldest();
     return {items_, weight_, first.arrived, first.number < flushed_ || !outside_.empty()};
+  }
+  /// The number of the oldest that has not left, or else of the next to enter.
+  [[nodiscard]] std::uint64_t lowest_number() const noexcept {
+    if (!empty()) return oldest()->number;
+    return outside_.empty() ? next_number_ : outside_.first()->number;
   }
   /// Null when nothing is queued.
   [[nodiscard]] BatchEntry* oldest() const noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +24,6 @@
 #include <penstock/store/batch.hpp>
 #include <penstock/store/batch_backlog.hpp>
 #include <penstock/store/batch_handler.hpp>
-#include <penstock/store/drain_line.hpp>
 #include <penstock/store/linked_list.hpp>
 
 namespace penstock {
@@ -67,7 +67,7 @@ class BatchQueue {
   struct Stats {
     std::size_t waiting = 0;      ///< callers waiting for room
     std::size_t queued = 0;       ///< items accepted that have not left
-    unsigned running = 0;         ///< batches in the handler
+    std::size_t running = 0;      ///< batches in the handler
     std::uint64_t batches = 0;    ///< that have left
     std::uint64_t completed = 0;  ///< items the handler is done with, their callers there or not
     std::uint64_t withdrawn = 0;  ///< items that never left: cancelled, expired, closed
@@ -146,8 +146,8 @@ class BatchQueue {
     advance(lock, now);
   }
 
-  /// Flushes, and waits until the handler is done with all that has been submitted, whatever
-  /// comes meanwhile. Success, or `cancelled` or `timeout` when `call` ends first. The caller
+  /// Flushes, and waits until the handler is done with all that was submitted before, not with
+  /// what comes meanwhile. Success, or `cancelled` or `timeout` when `call` ends first. The caller
   /// resumes on `call.where()`.
   [[nodiscard]] Task<Result<void>> drain(Call call = {}) {
     Drain drain;
@@ -181,7 +181,8 @@ class BatchQueue {
 
   [[nodiscard]] Stats stats() const noexcept {
     const Lock lock{mutex_};
-    return {backlog_.outside(), backlog_.items(), running_, batches_, completed_, withdrawn_};
+    return {
+        backlog_.outside(), backlog_.items(), running_.size(), batches_, completed_, withdrawn_};
   }
   /// "batch_queue(release(32 items, age 10ms), capacity 10000, max_running 1)"
   [[nodiscard]] std::string describe() const {
@@ -195,6 +196,15 @@ class BatchQueue {
   using Lock = std::unique_lock<sync::mutex>;
   using Place = BatchEntry::Place;
   using Entry = BatchItem<Item, Reply>;
+
+  // A caller that drains, in its frame: it waits for what has a number below `end`.
+  struct Drain {
+    Waiter* waiter = nullptr;
+    Drain* previous = nullptr;
+    Drain* next = nullptr;
+    std::uint64_t end = 0;
+    bool settled = false;  // not linked: decided
+  };
 
   struct LeaveEarly {
     BatchQueue* queue;
@@ -222,7 +232,8 @@ class BatchQueue {
       slot.queue.release(slot);
     }
     BatchQueue& queue;
-    Slot* next_free = nullptr;
+    Slot* previous = nullptr;  // running, or only `next`: free
+    Slot* next = nullptr;
   };
 
   struct AgeTimer final : Timer {
@@ -248,7 +259,6 @@ class BatchQueue {
   [[nodiscard]] bool enter(Entry& entry) noexcept {
     Lock lock{mutex_};
     if (closed_) return false;
-    entry.epoch = drains_.enter();
     if (entry.can_leave) ++leavers_;
     backlog_.enter(entry);
     advance(lock, entry.arrived);
@@ -271,7 +281,6 @@ class BatchQueue {
         break;
     }
     backlog_.withdraw(entry);
-    drains_.leave(entry.epoch);
     ++withdrawn_;
     conclude(lock, executor_.now());
     return true;
@@ -297,13 +306,15 @@ class BatchQueue {
     const Time now = executor_.now();
     Lock lock{mutex_};
     ++leavers_;
-    backlog_.flush();
+    drain.end = backlog_.flush();
     drains_.push(drain);
     conclude(lock, now);
   }
   [[nodiscard]] bool withdraw(Drain& drain) noexcept {
     const Lock lock{mutex_};
-    return drains_.withdraw(drain);
+    if (std::exchange(drain.settled, true)) return false;
+    drains_.remove(drain);
+    return true;
   }
   [[nodiscard]] Result<void> ended(WaitEnd end) noexcept {
     leave();
@@ -317,7 +328,6 @@ class BatchQueue {
     closed_ = true;
     backlog_.close();
     BatchBacklog::Entries refused = (backlog_.*refuse)();
-    refused.for_each([this](BatchEntry& entry) { drains_.leave(entry.epoch); });
     withdrawn_ += refused.size();
     conclude(lock, now);
     while (BatchEntry* const entry = refused.pop()) {
@@ -328,10 +338,23 @@ class BatchQueue {
 
   // Ends a locked section after which somebody may have been drained.
   void conclude(Lock& lock, Time now) noexcept {
-    LinkedList<Drain> drained = drains_.take_drained();
+    LinkedList<Drain> drained = take_drained();
     advance(lock, now);
     lock.unlock();
     while (Drain* const drain = drained.pop()) drain->waiter->wake();
+  }
+
+  [[nodiscard]] LinkedList<Drain> take_drained() noexcept {
+    LinkedList<Drain> drained;
+    if (drains_.empty()) return drained;
+    std::uint64_t lowest = backlog_.lowest_number();
+    running_.for_each([&lowest](Slot& slot) { lowest = std::min(lowest, slot.lowest_number()); });
+    while (!drains_.empty() && drains_.first()->end <= lowest) {
+      Drain& drain = *drains_.pop();
+      drain.settled = true;
+      drained.push(drain);
+    }
+    return drained;
   }
 
   // Does what a change made possible. The last step under a lock: the queue may be gone when it
@@ -344,7 +367,7 @@ class BatchQueue {
         if (when <= now) {
           when = never;
           forming_ = true;
-          executor_.post(*std::exchange(free_, free_->next_free));
+          executor_.post(*std::exchange(free_, free_->next));
         }
       }
       if (age_.state == AgeTimer::State::idle && when != never) {
@@ -404,7 +427,7 @@ class BatchQueue {
          (slot.count() == 0 || policy_.fits(slot.count(), slot.weight(), entry->weight));
          entry = backlog_.most_urgent())
       slot.take(*entry, backlog_);
-    ++running_;
+    running_.push(slot);
     ++batches_;
   }
   // The queue may be gone when this returns.
@@ -412,19 +435,18 @@ class BatchQueue {
     slot.unload();
     const Time now = executor_.now();
     Lock lock{mutex_};
-    --running_;
+    running_.remove(slot);
     completed_ += slot.count();
     backlog_.give_room(slot.count());
-    for (const unsigned epoch : {0U, 1U}) drains_.leave(epoch, slot.epochs()[epoch]);
     free_slot(slot);
     conclude(lock, now);
   }
-  void free_slot(Slot& slot) noexcept { slot.next_free = std::exchange(free_, &slot); }
+  void free_slot(Slot& slot) noexcept { slot.next = std::exchange(free_, &slot); }
 
   // Tells the destructor when nothing of the queue runs, waits or will take the lock.
   void tell_if_gone() noexcept {
-    if (gone_ != nullptr && drains_.empty() && leavers_ == 0 && running_ == 0 && !forming_ &&
-        age_.state == AgeTimer::State::idle)
+    if (gone_ != nullptr && backlog_.empty() && backlog_.outside() == 0 && running_.empty() &&
+        !forming_ && leavers_ == 0 && age_.state == AgeTimer::State::idle)
       gone_->unpark();
   }
 
@@ -437,12 +459,12 @@ class BatchQueue {
   mutable sync::mutex mutex_;  // guards all below, and entries and slots as said there
   Policy policy_;
   BatchBacklog backlog_;
-  DrainLine drains_;  // counts the items that have entered and are not over
+  LinkedList<Slot> running_;
+  LinkedList<Drain> drains_;  // by their `end`
   AgeTimer age_;
   Slot* free_ = nullptr;
   bool forming_ = false;  // the job of a slot is posted and has not run
   bool closed_ = false;
-  unsigned running_ = 0;
   std::size_t leavers_ = 0;  // callers that may still call `withdraw`, or are draining
   std::uint64_t batches_ = 0;
   std::uint64_t completed_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 namespace penstock {
@@ -55,7 +56,7 @@ class LinkedList {
     size_ += other.size_;
   }
   template <class Function>
-  void for_each(Function function) const noexcept {
+  void for_each(Function function) const noexcept(std::is_nothrow_invocable_v<Function&, Node&>) {
     for (Node *node = first_, *next = nullptr; node != nullptr; node = next) {
       next = node->next;  // the function may remove the node
       function(*node);
