@@ -54,9 +54,10 @@ namespace penstock {
 /// but the coroutine's frame; the vectors of the batches are kept from batch to batch.
 template <class Item, class Reply = void, ReleasePolicy Policy = SizeWeightAge>
 class BatchQueue {
-  static_assert(std::is_object_v<Item> && std::move_constructible<Item>,
-                "penstock: the items of a BatchQueue are moved into batches: Item must be an "
-                "object type that can be moved");
+  static_assert(std::is_object_v<Item> && std::move_constructible<Item> &&
+                    !std::same_as<Item, bool>,
+                "penstock: the items of a BatchQueue are moved into a span: Item must be an object "
+                "type that can be moved, and for bool write char");
 
  public:
   struct Options {
