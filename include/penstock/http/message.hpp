@@ -82,10 +82,10 @@ struct Origin {
 
 struct Request {
   std::string method = "GET";
-  Origin origin;
+  Origin origin{};
   std::string target = "/";  ///< path and query, percent-encoded: "/v1/models?limit=2"
-  Headers headers;           ///< `host` and the framing fields are added when it is sent
-  std::string body;
+  Headers headers{};         ///< `host` and the framing fields are added when it is sent
+  std::string body{};
   /// When set, the body of a 2xx reply is handed over piece by piece as it arrives, in the
   /// thread that reads it, instead of being gathered in `Response::body`. It must not throw.
   std::function<void(std::string_view)> on_body{};
@@ -93,9 +93,9 @@ struct Request {
 
 struct Response {
   int status = 0;
-  std::string reason;
-  Headers headers;
-  std::string body;
+  std::string reason{};
+  Headers headers{};
+  std::string body{};
 };
 
 }  // namespace penstock::http
