@@ -51,8 +51,11 @@ struct ModelSpec {
     return refused("give the base url only, as in http://127.0.0.1:8080/v1");
   }
   if (!base_url.empty()) {
+    // Without its text, which may hold a password.
     if (const auto url = http::parse_url(base_url); !url)
-      return refused(std::string{url.error().message()});
+      return Error{ErrorKind::permanent,
+                   std::string{provider->name} + ":" + std::string{model} + ": " +
+                       std::string{url.error().message()}};
   }
   return ModelSpec{provider, std::string{model}, std::string{base_url}};
 }

@@ -189,7 +189,8 @@ TEST(batch_tool_exit, a_server_that_is_down_is_1_and_its_prompts_are_asked_by_th
   for (const std::string mode : {"inline", "threads", "async"}) {
     Batch batch{3};
     EXPECT_EQ(batch.run({"-m", port.openai(), "--mode", mode, "--max-attempts", "2"}), 1);
-    EXPECT_THAT(batch.err(), HasSubstr("0 answered, 3 failed, 3 retried in"));
+    EXPECT_THAT(batch.err(),
+                HasSubstr("0 answered, 3 failed, 3 retried, 0 fell back, 0 refused in"));
     EXPECT_EQ(lines_in(batch.output()), 0U);
     const std::vector<Json> errors = Batch::lines(batch.errors());
     EXPECT_EQ(errors.size(), 3U);

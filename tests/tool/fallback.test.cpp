@@ -37,7 +37,7 @@ TEST_P(batch_tool_fallback, a_server_that_is_down_leaves_everything_to_the_next_
             0)
       << batch.err();
   EXPECT_EQ(batch.answers(), Batch::expected(prompts));
-  EXPECT_THAT(batch.err(), HasSubstr(std::to_string(prompts) + " fell back in"));
+  EXPECT_THAT(batch.err(), HasSubstr(std::to_string(prompts) + " fell back, 0 refused in"));
   EXPECT_EQ(simulator.count("requests"), static_cast<std::int64_t>(prompts));
 }
 
@@ -57,7 +57,7 @@ TEST(batch_tool, a_prompt_that_falls_back_twice_is_counted_once) {
             0)
       << batch.err();
   EXPECT_EQ(batch.answers(), Batch::expected(4));
-  EXPECT_THAT(batch.err(), HasSubstr("4 answered, 4 fell back in"));
+  EXPECT_THAT(batch.err(), HasSubstr("4 answered, 0 retried, 4 fell back, 0 refused in"));
 }
 
 TEST_P(batch_tool_fallback, a_request_that_is_refused_as_wrong_never_falls_back) {

@@ -76,7 +76,7 @@ TEST(batch_tool_flags, progress_plain_has_no_control_characters_and_sums_up) {
     EXPECT_EQ(batch.run(Arguments{"-m", simulator.openai()} + progress), 0);
     EXPECT_THAT(batch.err(), Not(AnyOf(HasSubstr("\r"), HasSubstr("\033"))));
     EXPECT_THAT(batch.err(), HasSubstr("50 of 50 (100%), "));
-    EXPECT_THAT(batch.err(), HasSubstr("\n50 answered in "));
+    EXPECT_THAT(batch.err(), HasSubstr("\n50 answered, 0 retried, 0 fell back, 0 refused in "));
     EXPECT_THAT(batch.err(), HasSubstr("\nlatency p50 "));
     EXPECT_THAT(batch.err(), HasSubstr("\n50 requests over "));
     EXPECT_THAT(batch.err(), HasSubstr("\nanswers: " + batch.output() + "\n"));
