@@ -34,7 +34,7 @@ TEST(stack, without_layers_is_the_leaf) {
 
 TEST(stack, over_a_coroutine_leaf_is_a_coroutine) {
   auto ask = stack(deadline(1s)) | length_later;
-  EXPECT_EQ(*sync_wait(ask("four")), 4);
+  EXPECT_EQ(*sync_wait(ask(std::string{"four"})), 4);
 }
 
 TEST(stack, keeps_an_rvalue_request_until_the_task_is_over) {
@@ -95,7 +95,7 @@ TEST(stack, refuses_a_call_that_is_stopped_already) {
   StopSource source;
   source.request_stop();
   auto ask = stack() | length_later;
-  EXPECT_EQ(sync_wait(ask("x", {.stop = source.token()})).error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(sync_wait(ask(std::string{"x"}, {.stop = source.token()})).error().kind(), ErrorKind::cancelled);
 }
 
 TEST(stack, describes_itself_in_one_flat_line) {
