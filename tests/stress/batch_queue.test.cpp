@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <thread>
@@ -202,26 +203,25 @@ TEST(batch_queue_stress, its_destructor_sees_off_the_callers_inside) {
   ThreadPool pool{3};
   Tally tally;
   for (std::uint64_t round = 0; round < 300; ++round) {
-    Scope scope{pool};
+    const auto handler = [&](std::span<Item> given) { return handle(given, tally); };
+    const auto release = SizeWeightAge{{.max_items = 1000, .max_age = 1h}};
+    std::optional<Queue> queue;
+    queue.emplace(pool, handler, Queue::Options{.release = release, .max_running = 2});
     StopSource source;
-    std::thread stopper;
-    {
-      Queue queue{pool,
-                  [&](std::span<Item> given) { return handle(given, tally); },
-                  {.release = SizeWeightAge{{.max_items = 1000, .max_age = 1h}}, .max_running = 2}};
-      const auto body = [&](int item) -> Task<void> {
-        Task<Result<Reply>> submitted = queue.submit(Item{item}, random_call(pool, source.token()));
-        tally.count(item, co_await std::move(submitted));
-      };
-      for (int item = 0; item < static_cast<int>(items); ++item) scope.spawn(body(item));
-      // Until each is queued or back: whoever is back is counted first, so none counts twice.
-      for (;;) {
-        const std::uint64_t back = tally.returned - round * items;
-        if (back + queue.stats().queued >= items) break;
-        std::this_thread::yield();
-      }
-      stopper = std::thread{[&] { source.request_stop(); }};
+    const auto body = [&](int item) -> Task<void> {
+      Task<Result<Reply>> submitted = queue->submit(Item{item}, random_call(pool, source.token()));
+      tally.count(item, co_await std::move(submitted));
+    };
+    Scope scope{pool};
+    for (int item = 0; item < static_cast<int>(items); ++item) scope.spawn(body(item));
+    // Until each is queued or back: whoever is back is counted first, so none counts twice.
+    for (;;) {
+      const std::uint64_t back = tally.returned - round * items;
+      if (back + queue->stats().queued >= items) break;
+      std::this_thread::yield();
     }
+    std::thread stopper{[&] { source.request_stop(); }};
+    queue.reset();
     stopper.join();
     scope.wait();
     EXPECT_EQ(tally.returned, (round + 1) * items);
