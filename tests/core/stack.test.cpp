@@ -95,7 +95,8 @@ TEST(stack, refuses_a_call_that_is_stopped_already) {
   StopSource source;
   source.request_stop();
   auto ask = stack() | length_later;
-  EXPECT_EQ(sync_wait(ask(std::string{"x"}, {.stop = source.token()})).error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(sync_wait(ask(std::string{"x"}, {.stop = source.token()})).error().kind(),
+            ErrorKind::cancelled);
 }
 
 TEST(stack, describes_itself_in_one_flat_line) {

@@ -33,11 +33,11 @@ class RetryProgress {
                            const Call& call,
                            Time attempt_started,
                            const Error& error) {
-    history_.push_back({state_.retries + 1,
-                        error.kind(),
-                        static_cast<std::int16_t>(error.status()),
-                        attempt_started,
-                        elapsed_between(attempt_started, call.now)});
+    last_ = {state_.retries + 1,
+             error.kind(),
+             static_cast<std::int16_t>(error.status()),
+             attempt_started,
+             elapsed_between(attempt_started, call.now)};
     const RetryPolicy::Decision decision =
         policy.next(state_, error, started_, call.now, call.deadline, call.where().random());
     if (!decision.again) return false;
@@ -45,13 +45,17 @@ class RetryProgress {
     // own error.
     if (budget != nullptr && !budget->try_spend()) return false;
     at_ = saturating_add(call.now, decision.wait);
+    // Kept only now: a call that ends with its first attempt allocates nothing for it.
+    history_.push_back(last_);
     return true;
   }
   [[nodiscard]] Time at() const noexcept { return at_; }
 
   /// The final error, with every attempt behind it once there was more than one.
   [[nodiscard]] Error finish(Error error) {
-    if (history_.size() > 1) error.add_history(std::move(history_));
+    if (history_.empty()) return error;
+    if (history_.back().number != last_.number) history_.push_back(last_);
+    error.add_history(std::move(history_));
     return error;
   }
 
@@ -59,7 +63,8 @@ class RetryProgress {
   RetryPolicy::State state_{};
   Time started_;
   Time at_{};
-  std::vector<AttemptRecord> history_;
+  AttemptRecord last_{};
+  std::vector<AttemptRecord> history_;  // of attempts that another followed
 };
 
 /// Calls again as long as the policy says so. A wait that is stopped ends with `cancelled`; the
