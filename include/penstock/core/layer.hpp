@@ -15,10 +15,19 @@ namespace penstock {
 /// What a layer is for: the word by which `stack` checks orders.
 enum class LayerKind : std::uint8_t {
   deadline,
+  cache,
+  coalesce,
+  fallback,
+  load_shed,
   retry,
+  hedge,
+  throttle,
   circuit_breaker,
   rate_limit,
+  concurrency_limit,
+  balance,
   attempt_timeout,
+  chaos,
   other,
 };
 
