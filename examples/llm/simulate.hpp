@@ -236,22 +236,33 @@ struct Answer {
           to_string(fault_body(protocol, fault, stamp))};
 }
 
+/// One model as the provider describes it.
+[[nodiscard]] inline Json model_entry(Protocol protocol,
+                                      const std::string& id,
+                                      const Stamp& stamp) {
+  if (protocol == Protocol::anthropic) {
+    return Json::object({{"type", "model"},
+                         {"id", id},
+                         {"display_name", id},
+                         {"created_at", rfc3339(stamp.created)}});
+  }
+  return Json::object(
+      {{"id", id}, {"object", "model"}, {"created", stamp.created}, {"owned_by", "simulator"}});
+}
+
+/// The reply to GET /v1/models/{id} for a model that exists.
+[[nodiscard]] inline http::Response describe_model(Protocol protocol,
+                                                   const std::string& id,
+                                                   const Stamp& stamp) {
+  return reply_with(protocol, 200, model_entry(protocol, id, stamp), stamp);
+}
+
 /// The reply to GET /v1/models.
 [[nodiscard]] inline http::Response list_models(Protocol protocol,
                                                 std::span<const std::string> ids,
                                                 const Stamp& stamp) {
   Json data = Json::array();
-  for (const std::string& id : ids) {
-    data.push(protocol == Protocol::openai
-                  ? Json::object({{"id", id},
-                                  {"object", "model"},
-                                  {"created", stamp.created},
-                                  {"owned_by", "simulator"}})
-                  : Json::object({{"type", "model"},
-                                  {"id", id},
-                                  {"display_name", id},
-                                  {"created_at", rfc3339(stamp.created)}}));
-  }
+  for (const std::string& id : ids) data.push(model_entry(protocol, id, stamp));
   if (protocol == Protocol::openai) {
     return reply_with(
         protocol, 200, Json::object({{"object", "list"}, {"data", std::move(data)}}), stamp);

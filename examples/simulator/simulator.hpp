@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -67,9 +68,13 @@ class Simulator {
       co_return;
     }
     if (path.ends_with("/models")) {
-      const std::array<std::string, 2> models{"sim-small", "sim-large"};
-      const http::Response list = llm::simulate::list_models(protocol, models, stamp);
+      const http::Response list = llm::simulate::list_models(protocol, models(), stamp);
       co_await send(exchange, list);
+      co_return;
+    }
+    if (const std::string* const model = model_of(path)) {
+      const http::Response one = llm::simulate::describe_model(protocol, *model, stamp);
+      co_await send(exchange, one);
       co_return;
     }
     co_await chat(exchange, protocol, stamp);
@@ -124,13 +129,24 @@ class Simulator {
     return Fate::answer;
   }
 
+  static std::span<const std::string> models() {
+    static const std::array<std::string, 2> ids{"sim-small", "sim-large"};
+    return ids;
+  }
+  // The model that ".../models/{id}" names; null for any other path.
+  static const std::string* model_of(std::string_view path) {
+    for (const std::string& id : models())
+      if (path.ends_with("/models/" + id)) return &id;
+    return nullptr;
+  }
+
   // What is wrong with the request before its body is looked at.
   std::optional<http::Response> refuse(Protocol protocol,
                                        std::string_view path,
                                        const http::Request& request,
                                        const Stamp& stamp) const {
     const bool chat = path.ends_with("/chat/completions") || path.ends_with("/messages");
-    if (!chat && !path.ends_with("/models"))
+    if (!chat && !path.ends_with("/models") && model_of(path) == nullptr)
       return llm::simulate::refuse(protocol,
                                    llm::simulate::Fault::not_found,
                                    stamp,

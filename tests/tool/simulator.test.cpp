@@ -126,6 +126,12 @@ TEST(simulator_program, lists_its_models) {
   EXPECT_EQ(list["data"].size(), 2U);
 }
 
+TEST(simulator_program, describes_a_model_it_has_and_no_other) {
+  Simulator simulator;
+  EXPECT_EQ(json(simulator.get("/v1/models/sim-large"))["id"].text(), "sim-large");
+  EXPECT_EQ(simulator.get("/v1/models/sim-huge").status, 404);
+}
+
 TEST(simulator_program, refuses_what_real_ones_refuse) {
   Simulator simulator;
   EXPECT_EQ(simulator.post("/v1/chat/completions", "{", openai).status, 400);
