@@ -14,8 +14,12 @@ using namespace std::chrono_literals;
 Result<int> leaf(const std::string&) {
   return 1;
 }
+Task<Result<int>> leaf_by_value(std::string) {
+  co_return 1;
+}
 
 int main() {
+  auto task = (stack(retry()) | leaf_by_value)("text");
   auto ask = stack(deadline(1s), retry(), attempt_timeout(1s)) | leaf;
   auto meant = stack(in_any_order, attempt_timeout(1s), retry()) | leaf;
   static_cast<void>(ask(std::string{"x"}));

@@ -13,6 +13,7 @@
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
 #include <penstock/core/leaf.hpp>
+#include <penstock/core/leaf_signature.hpp>
 #include <penstock/core/service.hpp>
 
 namespace penstock {
@@ -65,6 +66,11 @@ class Client {
       if constexpr (BlockingService<ServiceType, Given>) {
         return run(request, call);
       } else {
+        static_assert(!refers_to_a_conversion<Function, Given>,
+                      "penstock: this coroutine leaf takes a reference to another type than this "
+                      "request, and what the request is converted to would be gone at its first "
+                      "wait: call with the leaf's own type, ask(std::string{\"text\"}), or let the "
+                      "leaf take it by value");
         return run_as_task<Request>(std::forward<Request>(request), call);
       }
     }
