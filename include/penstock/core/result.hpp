@@ -4,7 +4,6 @@
 #include <cassert>
 #include <concepts>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -163,14 +162,14 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
   template <class Function>
   [[nodiscard]] auto and_then(Function && function)&&->std::invoke_result_t<Function, T&&> {
     if (!has_value_) return std::move(error_);
-    return std::invoke(std::forward<Function>(function), std::move(value_));
+    return std::forward<Function>(function)(std::move(value_));
   }
   /// `function(value)` as the new value; an error passes through.
   template <class Function>
   [[nodiscard]] auto transform(
       Function && function)&&->Result<std::remove_cvref_t<std::invoke_result_t<Function, T&&>>> {
     if (!has_value_) return std::move(error_);
-    return std::invoke(std::forward<Function>(function), std::move(value_));
+    return std::forward<Function>(function)(std::move(value_));
   }
 
  private:
