@@ -26,7 +26,7 @@ class CircuitBreakerGate {
 
   explicit CircuitBreakerGate(CircuitBreaker& breaker) noexcept : breaker_(&breaker) {}
 
-  [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
+  [[nodiscard, gnu::always_inline]] Result<Permit> admit(const Call& call) noexcept {
     Result<CircuitBreaker::Permit> permit = breaker_->admit(call.now);
     if (!permit) return std::move(permit).error();
     return Permit{std::move(*permit)};

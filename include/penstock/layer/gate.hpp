@@ -44,16 +44,15 @@ class GateService {
   GateService(G gate, Inner inner) : gate_(std::move(gate)), inner_(std::move(inner)) {}
 
   template <class Request>
-  requires BlockingService<Inner, const Request&> reply_t<Inner, const Request&>
-  operator()(const Request& request, Call& call) {
+  requires BlockingService<Inner, const Request&>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
+                                                                   Call& call) {
     Result<typename G::Permit> permit = gate_.admit(call);
     if (!permit) return std::move(permit).error();
     if (const Time ready = permit->ready(call.now); ready > call.now) {
       if (!block_until(call, ready)) return ErrorKind::cancelled;
     }
-    auto result = inner_(request, call);
-    permit->settle(outcome_of(result), call.now);
-    return result;
+    return admitted(*permit, request, call);
   }
 
   template <class Request>
@@ -77,6 +76,16 @@ class GateService {
   }
 
  private:
+  // A function of its own, so that the result is made where the caller wants it.
+  template <class Request>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(typename G::Permit& permit,
+                                                                 const Request& request,
+                                                                 Call& call) {
+    auto result = inner_(request, call);
+    permit.settle(outcome_of(result), call.now);
+    return result;
+  }
+
   G gate_;
   Inner inner_;
 };
