@@ -126,6 +126,21 @@ class RetryPolicy {
     return RetryPolicy{options};
   }
 
+  /// False where `next` refuses whatever the call has used up: by the kind of the error alone, or
+  /// because the time its hint asks for does not fit before the deadline.
+  [[nodiscard]] constexpr bool may_retry(ErrorKind kind,
+                                         std::optional<Duration> hint,
+                                         Time now,
+                                         Time deadline) const noexcept {
+    return options_.rules[kind].max_retries != 0 && !asks_at_once(kind, hint) &&
+           fits(saturating_add(now, clamped(hint)), deadline);
+  }
+  [[nodiscard]] constexpr bool may_retry(const Error& error,
+                                         Time now,
+                                         Time deadline) const noexcept {
+    return may_retry(error.kind(), error.retry_after(), now, deadline);
+  }
+
   /// Decides after a failed attempt. `state` moves only when the answer is another attempt.
   [[nodiscard]] Decision next(State& state,
                               const Error& error,
@@ -152,14 +167,10 @@ class RetryPolicy {
     if (used >= rule.max_retries) return stop(Reason::rule_spent);
 
     const Duration wanted = rule.backoff.wait(used + 1, state.previous, random, rule.jitter);
-    const Duration wait =
-        std::max(wanted, std::min(hint.value_or(Duration::zero()), options_.max_hint));
+    const Duration wait = std::max(wanted, clamped(hint));
     const Time start = saturating_add(now, wait);
     if (elapsed_between(started, start) > options_.max_elapsed) return stop(Reason::elapsed_spent);
-    if (deadline != never &&
-        (start >= deadline || elapsed_between(start, deadline) < options_.minimum_useful_time)) {
-      return stop(Reason::no_time_left);
-    }
+    if (!fits(start, deadline)) return stop(Reason::no_time_left);
     ++used;
     ++state.retries;
     state.previous = wait;
@@ -187,10 +198,18 @@ class RetryPolicy {
   static constexpr Decision stop(Reason reason) noexcept {
     return {false, Duration::zero(), reason};
   }
+  constexpr Duration clamped(std::optional<Duration> hint) const noexcept {
+    return std::min(hint.value_or(Duration::zero()), options_.max_hint);
+  }
+  constexpr bool fits(Time start, Time deadline) const noexcept {
+    return deadline == never ||
+           (start < deadline && elapsed_between(start, deadline) >= options_.minimum_useful_time);
+  }
   // Our own refusal without a time to come back would be repeated at once, to no use.
   constexpr bool asks_at_once(ErrorKind kind, std::optional<Duration> hint) const noexcept {
-    return (kind == ErrorKind::circuit_open || kind == ErrorKind::limited) && !hint &&
-           options_.rules[kind].backoff.kind == Backoff::Kind::none;
+    const bool ours = kind == ErrorKind::circuit_open || kind == ErrorKind::limited ||
+                      kind == ErrorKind::overloaded;
+    return ours && !hint && options_.rules[kind].backoff.kind == Backoff::Kind::none;
   }
 
   Options options_;
