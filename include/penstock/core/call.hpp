@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <penstock/core/executor.hpp>
@@ -13,10 +12,12 @@ namespace penstock {
 
 enum class Priority : std::uint8_t { low, normal, high };
 
-/// W3C trace context, carried untouched.
+/// W3C trace context, carried untouched. In words and not in bytes, for the reason that
+/// `CopiedByMember` gives.
 struct TraceContext {
-  std::array<std::uint8_t, 16> trace_id{};
-  std::array<std::uint8_t, 8> span_id{};
+  std::uint64_t trace_id_high = 0;  ///< the first 8 bytes of the trace id, most significant first
+  std::uint64_t trace_id_low = 0;   ///< the last 8 bytes
+  std::uint64_t span_id = 0;
 };
 
 /// Makes what holds it be copied member by member. As one block, words that were only just

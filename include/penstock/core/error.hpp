@@ -147,6 +147,10 @@ class [[nodiscard]] Error {
     if (retry_after_ < Duration::zero()) return std::nullopt;
     return retry_after_;
   }
+  /// The same as a plain number, `otherwise` where nobody said.
+  [[nodiscard]] constexpr Duration retry_after_or(Duration otherwise) const noexcept {
+    return retry_after_ < Duration::zero() ? otherwise : retry_after_;
+  }
   [[nodiscard]] std::string_view message() const noexcept {
     return detail_ ? std::string_view{detail_->message} : std::string_view{};
   }
