@@ -24,18 +24,20 @@ void* counted_or_throw(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// The array forms of the standard library call these. Out of line: g++ 12 warns about a `free`
-// it has inlined for a `new` it has not.
-void* operator new(std::size_t size) {
+// The array forms of the standard library call these. Out of line, all of them: g++ 12
+// warns where it has inlined one half of a pair.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   return counted_or_throw(size, 1);
 }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   return counted_or_throw(size, static_cast<std::size_t>(alignment));
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return counted(size, 1);
 }
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size,
+                                     std::align_val_t alignment,
+                                     const std::nothrow_t&) noexcept {
   return counted(size, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {

@@ -77,12 +77,13 @@ class GateService {
   requires BlockingService<Inner, const Request&>
   [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
                                                                    Call& call) {
-    Result<typename G::Permit> permit = gate_.admit(call);
-    if (!permit) return std::move(permit).error();
-    if (const Time ready = ready_time(*permit, call.now); ready > call.now) {
-      if (!block_until(call, ready)) return ErrorKind::cancelled;
+    Passage<GateService> passage;
+    for (;;) {
+      const Result<Time> ready = admit(passage, call);
+      if (!ready) return ready.error();
+      if (*ready <= call.now) return admitted(passage, request, call);
+      if (!block_until(call, *ready)) return ErrorKind::cancelled;
     }
-    return admitted(*permit, request, call);
   }
 
   template <class Request>
@@ -105,7 +106,8 @@ class GateService {
 
   /// Goes on to the first gate that refuses or has to be waited for; from there again after the
   /// wait. Gives when to go on: `call.now` when all gates are passed.
-  [[nodiscard]] Result<Time> admit(Passage<GateService>& passage, const Call& call) noexcept {
+  [[nodiscard, gnu::always_inline]] Result<Time> admit(Passage<GateService>& passage,
+                                                       const Call& call) noexcept {
     if (!passage.permit) {
       Result<typename G::Permit> permit = gate_.admit(call);
       if (!permit) return std::move(permit).error();
@@ -139,11 +141,11 @@ class GateService {
  private:
   // A function of its own, so that the result is made where the caller wants it.
   template <class Request>
-  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(typename G::Permit& permit,
+  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(Passage<GateService>& passage,
                                                                  const Request& request,
                                                                  Call& call) {
-    auto result = inner_(request, call);
-    permit.settle(outcome_of(result), call.now);
+    auto result = behind()(request, call);
+    settle(passage, outcome_of(result), call.now);
     return result;
   }
 
