@@ -40,7 +40,7 @@ class RetryProgress {
         policy_.next(state_, error, started_, call.now, call.deadline, call.where().random());
     // The budget is asked before the wait: a call that cannot be paid fails at once, with its
     // own error.
-    paid_ = decision.again && budget_ != nullptr && budget_->try_spend();
+    paid_ = decision.again && budget_ != nullptr && budget_->try_spend(call.now);
     const bool more = decision.again && (budget_ == nullptr || paid_);
     // A call that ends with its first attempt has no history and allocates nothing.
     if (more || !history_.empty()) remember(failed);
@@ -122,7 +122,7 @@ class RetryService {
     auto result = inner_(request, attempt);
     call.now = attempt.now;
     if (result) {
-      succeeded();
+      succeeded(call.now);
     } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
       call.now = retried(request, Call{call}, started, result);
     }
@@ -138,7 +138,7 @@ class RetryService {
     keep_time<Inner>(attempt);
     call.now = attempt.now;
     if (result) {
-      succeeded();
+      succeeded(call.now);
     } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
       co_return co_await retried_later(request, call, started, std::move(result).error());
     }
@@ -155,8 +155,8 @@ class RetryService {
     attempt.attempt = 1;
     return attempt;
   }
-  void succeeded() noexcept {
-    if (budget_ != nullptr) budget_->on_success();
+  void succeeded(Time now) noexcept {
+    if (budget_ != nullptr) budget_->on_success(now);
   }
 
   // Turns `result` from that of the first attempt into that of the last, and gives its time.
@@ -172,7 +172,7 @@ class RetryService {
       result = inner_(request, attempt);
       call.now = attempt.now;
       if (result) {
-        succeeded();
+        succeeded(call.now);
         break;
       }
     }
@@ -194,7 +194,7 @@ class RetryService {
       keep_time<Inner>(attempt);
       call.now = attempt.now;
       if (result) {
-        succeeded();
+        succeeded(call.now);
         co_return result;
       }
       error = std::move(result).error();
