@@ -38,7 +38,7 @@ static_assert(plain(Backoff::exponential(2s, 5s), 3) == 5s);
 static_assert(plain(Backoff::exponential(100ms, unlimited, 1.5), 3) == 225ms);
 static_assert(plain(Backoff::exponential(1s), 0) == 1s);
 
-// No attempt number overflows, whatever the numbers.
+// trap 21: no attempt number overflows, whatever the numbers.
 static_assert(plain(Backoff::exponential(1s), 4'294'967'295) == unlimited);
 static_assert(plain(Backoff::exponential(1ns, 1h, 1e300), 4'294'967'295) == 1h);
 static_assert(plain(Backoff::exponential(0s), 4'294'967'295) == 0s);
@@ -73,6 +73,7 @@ TEST(backoff, both_ends_of_the_interval_can_be_drawn) {
   EXPECT_EQ(backoff.wait(1, 0s, highest, Jitter::spread), 5s);
 }
 
+// trap 14
 TEST(backoff, callers_at_the_cap_still_come_back_at_different_times) {
   const Backoff backoff = Backoff::exponential(1s, 30s);
   std::mt19937_64 random{1};
@@ -92,6 +93,7 @@ TEST(backoff, a_factor_that_is_no_number_does_not_grow) {
   EXPECT_EQ(plain(Backoff::exponential(1s, 1h, std::numeric_limits<double>::infinity()), 60), 1h);
 }
 
+// trap 14
 TEST(backoff, every_wait_lies_in_its_interval_and_under_the_cap) {
   std::mt19937_64 random{42};
   const std::array kinds{Backoff::Kind::none,

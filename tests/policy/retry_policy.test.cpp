@@ -10,6 +10,8 @@
 
 #include <penstock/policy/retry_policy.hpp>
 
+#include "support/draw.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -98,6 +100,7 @@ TEST(retry_policy, fails_at_once_where_another_attempt_cannot_help) {
   }
 }
 
+// trap 19
 TEST(retry_policy, a_refusal_of_our_own_is_not_repeated_at_once) {
   for (const ErrorKind kind : {ErrorKind::circuit_open, ErrorKind::limited}) {
     EXPECT_EQ(ask_once(standard, kind).reason, Reason::not_retryable);
@@ -105,7 +108,14 @@ TEST(retry_policy, a_refusal_of_our_own_is_not_repeated_at_once) {
   }
   RetryPolicy::Options options;
   options.rules[ErrorKind::limited] = {1, Backoff::fixed(3s), Jitter::none};
-  EXPECT_EQ(ask_once(RetryPolicy{options}, ErrorKind::limited).wait, 3s);
+  options.rules[ErrorKind::overloaded] = {1, Backoff::none(), Jitter::none};
+  const RetryPolicy policy{options};
+  EXPECT_EQ(ask_once(policy, ErrorKind::limited).wait, 3s);
+  EXPECT_EQ(ask_once(policy, ErrorKind::overloaded).reason, Reason::not_retryable);
+  EXPECT_EQ(ask_once(policy, ErrorKind::overloaded, -1ns).reason, Reason::not_retryable);
+  EXPECT_TRUE(ask_once(policy, ErrorKind::overloaded, 0s).again);
+  options.rules[ErrorKind::transient] = {1, Backoff::none(), Jitter::none};
+  EXPECT_TRUE(ask_once(RetryPolicy{options}, ErrorKind::transient).again);
 }
 
 TEST(retry_policy, refusals_of_our_own_count_against_a_small_rule) {
@@ -147,6 +157,7 @@ TEST(retry_policy, the_servers_hint_wins_over_a_shorter_wait_only) {
   EXPECT_EQ(ask_once(policy, ErrorKind::transient, 0s).wait, 2s);
 }
 
+// trap 22
 TEST(retry_policy, a_hostile_hint_is_clamped) {
   const RetryPolicy policy = one_rule(9, Backoff::fixed(2s), {.max_hint = 30s});
   EXPECT_EQ(ask_once(policy, ErrorKind::transient, Duration::max()).wait, 30s);
@@ -210,6 +221,7 @@ TEST(retry_policy, reads_the_kind_and_the_hint_of_an_error) {
   EXPECT_EQ(decision.wait, 7s);
 }
 
+// trap 21
 TEST(retry_policy, the_end_of_time_is_safe) {
   const RetryPolicy policy =
       one_rule(9, Backoff::fixed(Duration::max()), {.max_hint = Duration::max()});
@@ -247,6 +259,38 @@ TEST(retry_policy, never_waits_past_the_deadline_whatever_happens) {
       now += Duration{static_cast<std::int64_t>(random() % 5'000'000'000)};
     }
   }
+}
+
+TEST(retry_policy, may_retry_is_false_only_where_next_refuses_whatever_was_used_up) {
+  int refused = 0;
+  penstock::testing::for_all(2000, [&](penstock::testing::Draw& draw) {
+    RetryPolicy::Options options{.max_hint = draw.duration(1h),
+                                 .minimum_useful_time = draw.duration(1s)};
+    options.rules[ErrorKind::overloaded] = {1, Backoff::none(), Jitter::none};
+    const RetryPolicy policy{options};
+    Error error{ErrorKind{static_cast<std::uint8_t>(draw.whole(0, RetryPolicy::kinds - 1))}};
+    if (draw.one_in(2)) error.set_retry_after(draw.duration());
+    const Time deadline = draw.one_in(4) ? never : start + draw.duration(1h);
+    RetryPolicy::State state;
+    const auto decision = policy.next(state, error, start, start, deadline, draw.bits());
+    if (!policy.may_retry(error, start, deadline)) {
+      ++refused;
+      ASSERT_FALSE(decision.again);
+    }
+    if (decision.reason == Reason::not_retryable) {
+      ASSERT_FALSE(policy.may_retry(error, start, deadline));
+    }
+  });
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(retry_policy, a_hint_that_does_not_fit_needs_no_state_to_be_refused) {
+  const RetryPolicy policy;
+  Error error{ErrorKind::rate_limited};
+  error.set_retry_after(10s);
+  EXPECT_TRUE(policy.may_retry(error, start, start + 10s + 1ns));
+  EXPECT_FALSE(policy.may_retry(error, start, start + 10s));
+  EXPECT_TRUE(policy.may_retry(error, start, never));
 }
 
 TEST(retry_policy, says_what_to_write_instead) {
