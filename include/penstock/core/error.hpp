@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {

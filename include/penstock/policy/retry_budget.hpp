@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/text.hpp>
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/text.hpp>
 #include <penstock/policy/wide.hpp>
