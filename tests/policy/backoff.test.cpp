@@ -31,6 +31,7 @@ static_assert(plain(Backoff::none(), 5) == 0s);
 static_assert(plain(Backoff::fixed(1s), 1) == 1s && plain(Backoff::fixed(1s), 900) == 1s);
 static_assert(plain(Backoff::linear(1s), 1) == 1s && plain(Backoff::linear(1s), 7) == 7s);
 static_assert(plain(Backoff::linear(1s, 5s), 7) == 5s);
+static_assert(plain(Backoff::linear(3ns, 10ns), 3) == 9ns);
 static_assert(plain(Backoff::exponential(2s), 1) == 2s);
 static_assert(plain(Backoff::exponential(2s), 2) == 4s);
 static_assert(plain(Backoff::exponential(2s), 3) == 8s);
@@ -49,6 +50,8 @@ static_assert(plain(Backoff::exponential(1s, unlimited, -3), 9) == 1s);
 static_assert(plain(Backoff::fixed(-1s), 1) == 0s);
 static_assert(plain(Backoff::linear(1s, -1s), 1) == 0s);
 
+static_assert(Backoff{}.kind == Backoff::Kind::none && Backoff{}.factor == 2);
+static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::none) == Backoff::Interval{4s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::full) == Backoff::Interval{0s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::equal) == Backoff::Interval{2s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::spread) == Backoff::Interval{3s, 5s});
@@ -61,6 +64,8 @@ static_assert(Backoff::decorrelated(1s, 20s).interval(2, 3s, Jitter::full) ==
               Backoff::Interval{1s, 9s});
 static_assert(Backoff::decorrelated(1s, 20s).interval(9, 15s, Jitter::full) ==
               Backoff::Interval{1s, 20s});
+static_assert(Backoff::decorrelated(1ns, 10ns).interval(2, 3ns, Jitter::full) ==
+              Backoff::Interval{1ns, 9ns});
 static_assert(Backoff::decorrelated(30s, 20s).interval(1, 0s, Jitter::full) ==
               Backoff::Interval{20s, 20s});
 static_assert(Backoff::decorrelated(1s).interval(9, unlimited, Jitter::full).most == unlimited);

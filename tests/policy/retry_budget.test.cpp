@@ -21,12 +21,14 @@ using penstock::Time;
 
 constexpr Time start{100h};
 
+constexpr std::uint32_t most = (1U << 30) - 1;
+
 constexpr BudgetBalance balance(std::uint32_t thousandths, std::uint64_t slice) {
   return {thousandths, slice};
 }
-static_assert(
-    BudgetBalance::unpack(balance(BudgetBalance::most, BudgetBalance::slice_mask).pack()) ==
-    balance(BudgetBalance::most, BudgetBalance::slice_mask));
+static_assert(BudgetBalance::unpack(balance(most, BudgetBalance::slice_mask).pack()) ==
+              balance(most, BudgetBalance::slice_mask));
+static_assert(BudgetBalance{} == balance(0, 0));
 static_assert(BudgetBalance::unpack(balance(1, 2).pack()) == balance(1, 2));
 static_assert(BudgetBalance::unpack(balance(0, BudgetBalance::slice_mask + 8).pack()).slice == 7);
 
@@ -42,9 +44,10 @@ static_assert(balance(0, 5).aged(5'000'000'005, 1600) == balance(1600, 5'000'000
 static_assert(balance(1600 + 1600, 5).aged(6, 1600) == balance(1600 + 1500, 6));
 static_assert(balance(1600 + 1600, 5).aged(7, 1600) == balance(1600 + 1406, 7));
 static_assert(balance(1600 + 1, 5).aged(6, 1600) == balance(1600, 6));
-static_assert(balance(BudgetBalance::most, 5).aged(5 + 511, 0) == balance(0, 516));
-static_assert(balance(BudgetBalance::most, 5).aged(5 + 512, 0) == balance(0, 517));
-static_assert(balance(BudgetBalance::most, 5).aged(5 + 100, 0).thousandths > 1'500'000);
+static_assert(balance(most, 5).aged(5 + 400, 0) == balance(0, 405));
+static_assert(balance(most, 5).aged(5 + 5'000'000'000, 0) == balance(0, 5'000'000'005));
+static_assert(balance(0, 5).aged(5 + 15'000'000'000, most) == balance(most, 15'000'000'005));
+static_assert(balance(most, 5).aged(5 + 100, 0).thousandths > 1'500'000);
 // Time goes on over the end of the numbers; a late thread changes nothing.
 static_assert(balance(0, BudgetBalance::slice_mask).aged(0, 1600) == balance(100, 0));
 static_assert(balance(7, 5).aged(4, 1600) == balance(7, 5));
@@ -118,6 +121,7 @@ TEST(retry_budget, without_a_window_no_time_passes) {
   }
   EXPECT_FALSE(budget.try_spend(start + 1000h));
   EXPECT_EQ(budget.available_approx(start + 1000h), 0);
+  EXPECT_FALSE(budget.try_spend(penstock::never));
 }
 
 TEST(retry_budget, with_a_window_its_floor_comes_back_by_itself) {

@@ -54,6 +54,10 @@ static_assert(ask_once(standard, ErrorKind::credential).reason == Reason::not_re
 static_assert(ask_once(standard, ErrorKind::cancelled, 1s).reason == Reason::not_retryable);
 static_assert(ask_once(standard, ErrorKind::timeout).wait == 2s);
 static_assert(ask_once(standard, ErrorKind::unavailable, 5s).wait == 5s);
+static_assert(ask_once(standard, ErrorKind::unavailable, 5min).wait == 60s);
+// Every rule of the table can be used up in one call.
+static_assert(standard.options().max_attempts == 1 + 3 + 3 + 5 + 10 + 3 + 3);
+static_assert(RetryPolicy{}.options().max_attempts == 4);
 
 RetryPolicy one_rule(std::uint32_t retries, Backoff backoff, RetryPolicy::Options options = {}) {
   options.rules[ErrorKind::transient] = {retries, backoff, Jitter::none};
@@ -297,6 +301,8 @@ TEST(retry_policy, says_what_to_write_instead) {
   EXPECT_THROW((RetryPolicy{{.max_attempts = 0}}), std::invalid_argument);
   EXPECT_THROW((RetryPolicy{{.max_hint = -1s}}), std::invalid_argument);
   EXPECT_THROW((RetryPolicy{{.minimum_useful_time = -1s}}), std::invalid_argument);
+  EXPECT_THROW((RetryPolicy{{.max_elapsed = -1ns}}), std::invalid_argument);
+  EXPECT_NO_THROW((RetryPolicy{{.max_elapsed = 0s, .max_hint = 0s, .minimum_useful_time = 0s}}));
   RetryPolicy::Options options;
   options.rules[ErrorKind::cancelled].max_retries = 1;
   EXPECT_THROW((RetryPolicy{options}), std::invalid_argument);
@@ -308,6 +314,9 @@ TEST(retry_policy, describes_itself) {
             "unavailable 5x fixed(1s) spread jitter, rate_limited 10x linear(1s, cap 1min) spread "
             "jitter, timeout 3x exponential(2s, x2, cap 1min) spread jitter, circuit_open 3x none, "
             "limited 3x none)");
+  RetryPolicy::Options options{.max_attempts = 2, .max_elapsed = 90s, .rules = {}};
+  options.rules[ErrorKind::timeout] = {1, Backoff::fixed(1s), Jitter::none};
+  EXPECT_EQ(RetryPolicy{options}.describe(), "retry(2 attempts in 90s, timeout 1x fixed(1s))");
   EXPECT_EQ(to_string(Reason::no_time_left), "no_time_left");
 }
 

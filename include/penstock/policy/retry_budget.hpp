@@ -19,7 +19,6 @@ struct BudgetBalance {
   std::uint32_t thousandths = 0;
   std::uint64_t slice = 0;  ///< modulo 2^34
 
-  static constexpr std::uint32_t most = (1U << 30) - 1;
   static constexpr unsigned slice_bits = 34;
   static constexpr std::uint64_t slice_mask = (std::uint64_t{1} << slice_bits) - 1;
   // How far back a thread may be that comes late. Any other difference is time that has passed.
@@ -39,14 +38,13 @@ struct BudgetBalance {
     const std::uint64_t passed = (now - slice) & slice_mask;
     if (passed == 0 || passed > slice_mask - late) return *this;
     if (thousandths <= floor) {
-      const std::uint64_t back = passed >= 16 ? floor : passed * floor / 16;
-      const std::uint64_t held = thousandths + back;
+      const std::uint64_t held = thousandths + passed * floor / 16;
       return {held < floor ? static_cast<std::uint32_t>(held) : floor, now & slice_mask};
     }
-    // (15/16)^512 of 2^30 is less than one.
-    std::uint64_t excess = passed < 512 ? thousandths - floor : 0;
+    // Nothing is left after less than 400 slices.
+    std::uint32_t excess = thousandths - floor;
     for (std::uint64_t step = 0; step < passed && excess != 0; ++step) excess -= (excess + 15) / 16;
-    return {static_cast<std::uint32_t>(floor + excess), now & slice_mask};
+    return {floor + excess, now & slice_mask};
   }
 
   friend constexpr bool operator==(const BudgetBalance&, const BudgetBalance&) noexcept = default;

@@ -29,7 +29,9 @@ class RetryPolicy {
   };
 
   static constexpr std::size_t kinds = static_cast<std::size_t>(ErrorKind::closed) + 1;
-  static_assert(to_string(ErrorKind{kinds}) == "unknown", "closed is the last kind");
+  static_assert(to_string(ErrorKind{kinds}) == "unknown" &&
+                    to_string(ErrorKind{kinds - 1}) != "unknown",
+                "closed is the last kind");
 
   /// One rule for each kind of error.
   class Rules {
