@@ -80,7 +80,8 @@ TEST(retry_budget_under_contention, concurrent_credit_is_not_lost_below_the_most
 
 // trap 17: every thread crosses the slices of a window at once with the others.
 TEST(retry_budget_under_contention, what_comes_back_with_time_comes_back_once) {
-  RetryBudget budget{{.ratio = 0, .floor_tokens = 16, .max_tokens = 16, .window = 16s}};
+  RetryBudget budget{
+      {.ratio = 0, .floor_tokens = 16, .max_tokens = 16, .window = std::chrono::seconds{16}}};
   std::atomic<int> spent{0};
   constexpr int slices = 3000;
   std::atomic<int> slice{0};
