@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include <penstock/core/stack.hpp>
@@ -219,6 +221,26 @@ TYPED_TEST(retry_layer, a_stopped_wait_gives_back_what_was_paid_and_tells_the_hi
   EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
   EXPECT_EQ(result.error().history().size(), 2U);
   EXPECT_EQ(budget.available_approx(), 4);
+}
+
+// Errors with a block of their own, from each attempt and into the last.
+TYPED_TEST(retry_layer, keeps_the_message_of_the_last_error_beside_the_history) {
+  int calls = 0;
+  const auto fail = [&]() -> Result<int> {
+    ++calls;
+    return Error{ErrorKind::transient, "attempt " + std::to_string(calls) + " of a long story"};
+  };
+  const auto check = [&](const Result<int>& result) {
+    EXPECT_EQ(result.error().message(), "attempt 3 of a long story");
+    EXPECT_EQ(result.error().history().size(), 3U);
+  };
+  if constexpr (std::is_same_v<TypeParam, Blocking>) {
+    auto ask = stack(retry(every_second(3))) | [&](int) { return fail(); };
+    check(ask(0, this->call_));
+  } else {
+    auto ask = stack(retry(every_second(3))) | [&](int) -> Task<Result<int>> { co_return fail(); };
+    check(sync_wait(this->executor_, ask(0, this->call_)));
+  }
 }
 
 TYPED_TEST(retry_layer, a_call_that_fails_with_its_first_attempt_has_no_history) {

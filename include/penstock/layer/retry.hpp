@@ -140,7 +140,7 @@ class RetryService {
     if (result) {
       succeeded(call.now);
     } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
-      co_return co_await retried_later(request, call, started, std::move(result).error());
+      co_return co_await retried_later(request, call, started, result.error());
     }
     co_return result;
   }
@@ -183,8 +183,9 @@ class RetryService {
   reply_t<Inner, const Request&> retried_later(const Request& request,
                                                Call& call,
                                                Time started,
-                                               Error error) {
+                                               const Error& first) {
     RetryProgress progress{policy_, budget_, started};
+    Error error = first;
     while (progress.again(call, error)) {
       const bool came = co_await wait_until(call.where(), progress.at(), call.stop);
       call.now = call.where().now();
