@@ -3,8 +3,10 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include <penstock/core/stack.hpp>
@@ -13,6 +15,7 @@
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/gate.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 
@@ -25,19 +28,69 @@ namespace {
 using namespace std::chrono_literals;
 using bench::AllocationCounter;
 
+// A bulkhead without a queue: the least that a concurrency limit has to do.
+class InFlight {
+ public:
+  class [[nodiscard]] Permit {
+   public:
+    explicit Permit(InFlight& limit) noexcept : limit_(&limit) {}
+    Permit(Permit&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
+    Permit& operator=(Permit&& other) noexcept {
+      std::swap(limit_, other.limit_);
+      return *this;
+    }
+    ~Permit() { give_back(); }
+    void settle(Outcome, Time) noexcept { give_back(); }
+
+   private:
+    void give_back() noexcept {
+      if (InFlight* const limit = std::exchange(limit_, nullptr)) limit->calls_.fetch_sub(1);
+    }
+    InFlight* limit_;
+  };
+
+  explicit InFlight(int most) noexcept : most_(most) {}
+  [[nodiscard]] Result<Permit> try_acquire() noexcept {
+    int seen = calls_.load();
+    do {
+      if (seen >= most_) return ErrorKind::overloaded;
+    } while (!calls_.compare_exchange_weak(seen, seen + 1));
+    return Permit{*this};
+  }
+
+ private:
+  const int most_;
+  std::atomic<int> calls_{0};
+};
+
+class InFlightGate {
+ public:
+  using Permit = InFlight::Permit;
+  explicit InFlightGate(InFlight& limit) noexcept : limit_(&limit) {}
+  [[nodiscard]] Result<Permit> admit(const Call&) noexcept { return limit_->try_acquire(); }
+  [[nodiscard]] const void* shared() const noexcept { return limit_; }
+  [[nodiscard]] std::string describe() const { return "in_flight"; }
+
+ private:
+  InFlight* limit_;
+};
+
 // The policies of all stacks here. The bucket is never short in the time a benchmark takes.
 struct Policies {
   RetryPolicy retrying;
   CircuitBreaker breaker;
   TokenBucket bucket{{.rate = 1e9, .per = 1s, .burst = 1e9}};
+  InFlight limit{16};
 
-  auto layers() {
+  auto layers(TokenBucket& metered) {
     return stack(deadline(60s),
                  retry(retrying),
                  circuit_breaker(breaker),
-                 rate_limit(bucket),
+                 rate_limit(metered),
+                 GateLayer<InFlightGate, LayerKind::concurrency_limit>{InFlightGate{limit}},
                  attempt_timeout(20s));
   }
+  auto layers() { return layers(bucket); }
 };
 
 Result<int> leaf(int request) {
@@ -63,12 +116,18 @@ Result<int> by_hand(Policies& policies, int request, StopToken stop) {
           policies.bucket.refund();
           return ErrorKind::cancelled;
         }
-        call.deadline = std::min(deadline, now + 20s);
-        Result<int> reply = leaf(request);
-        now = sync::now();
-        permit->settle(outcome_of(reply), now);
-        if (reply) return reply;
-        failure = std::move(reply).error();
+        if (auto place = policies.limit.try_acquire()) {
+          call.deadline = std::min(deadline, now + 20s);
+          Result<int> reply = leaf(request);
+          now = sync::now();
+          place->settle(outcome_of(reply), now);
+          permit->settle(outcome_of(reply), now);
+          if (reply) return reply;
+          failure = std::move(reply).error();
+        } else {
+          policies.bucket.refund();
+          failure = std::move(place).error();
+        }
       } else {
         failure = Error{ErrorKind::limited};
       }
@@ -190,12 +249,7 @@ BENCHMARK(open_breaker_refusal);
 void empty_bucket_refusal(benchmark::State& state) {
   Policies policies;
   TokenBucket empty{{.rate = 1, .per = 1h}};
-  auto ask = stack(deadline(60s),
-                   retry(policies.retrying),
-                   circuit_breaker(policies.breaker),
-                   rate_limit(empty),
-                   attempt_timeout(20s)) |
-             leaf;
+  auto ask = policies.layers(empty) | leaf;
   if (!ask(0)) state.SkipWithError("the first call took the only token");
   refusals(state, ask, ErrorKind::limited);
 }

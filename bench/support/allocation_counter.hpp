@@ -3,14 +3,11 @@
 
 #include <benchmark/benchmark.h>
 
-#include <atomic>
 #include <cstdint>
 
-namespace penstock::bench {
+#include "../../tests/support/allocations.hpp"
 
-/// Calls of the global `operator new`, which main.cpp replaces: by this thread, and by all.
-inline thread_local std::uint64_t allocations_here = 0;
-inline std::atomic<std::uint64_t> allocations_everywhere{0};
+namespace penstock::bench {
 
 /// Reports `allocs_per_op`: what is allocated from here to the end of the scope, per iteration.
 /// `By::anyone` belongs to benchmarks that have threads of their own, and that run alone.
@@ -32,8 +29,8 @@ class AllocationCounter {
 
  private:
   [[nodiscard]] std::uint64_t count() const noexcept {
-    return by_ == By::this_thread ? allocations_here
-                                  : allocations_everywhere.load(std::memory_order_relaxed);
+    return by_ == By::this_thread ? testing::allocations_here
+                                  : testing::allocations_everywhere.load(std::memory_order_relaxed);
   }
   benchmark::State& state_;
   By by_;

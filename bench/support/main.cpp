@@ -3,54 +3,11 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string_view>
 
-#include "allocation_counter.hpp"
+#include "../../tests/support/counting_new.hpp"
 #include "ratio_reporter.hpp"
-
-namespace {
-
-void* counted(std::size_t size, std::size_t alignment) noexcept {
-  ++penstock::bench::allocations_here;
-  penstock::bench::allocations_everywhere.fetch_add(1, std::memory_order_relaxed);
-  if (alignment <= alignof(std::max_align_t)) return std::malloc(size == 0 ? 1 : size);
-  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-}
-void* counted_or_throw(std::size_t size, std::size_t alignment) {
-  if (void* const memory = counted(size, alignment)) return memory;
-  throw std::bad_alloc{};
-}
-
-}  // namespace
-
-// The array forms of the standard library call these.
-void* operator new(std::size_t size) {
-  return counted_or_throw(size, 1);
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted_or_throw(size, static_cast<std::size_t>(alignment));
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size, 1);
-}
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
 
 int main(int count, char** arguments) {
   using penstock::bench::RatioReporter;

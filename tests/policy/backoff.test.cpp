@@ -31,6 +31,7 @@ static_assert(plain(Backoff::none(), 5) == 0s);
 static_assert(plain(Backoff::fixed(1s), 1) == 1s && plain(Backoff::fixed(1s), 900) == 1s);
 static_assert(plain(Backoff::linear(1s), 1) == 1s && plain(Backoff::linear(1s), 7) == 7s);
 static_assert(plain(Backoff::linear(1s, 5s), 7) == 5s);
+static_assert(plain(Backoff::linear(3ns, 10ns), 3) == 9ns);
 static_assert(plain(Backoff::exponential(2s), 1) == 2s);
 static_assert(plain(Backoff::exponential(2s), 2) == 4s);
 static_assert(plain(Backoff::exponential(2s), 3) == 8s);
@@ -38,7 +39,7 @@ static_assert(plain(Backoff::exponential(2s, 5s), 3) == 5s);
 static_assert(plain(Backoff::exponential(100ms, unlimited, 1.5), 3) == 225ms);
 static_assert(plain(Backoff::exponential(1s), 0) == 1s);
 
-// No attempt number overflows, whatever the numbers.
+// trap 21: no attempt number overflows, whatever the numbers.
 static_assert(plain(Backoff::exponential(1s), 4'294'967'295) == unlimited);
 static_assert(plain(Backoff::exponential(1ns, 1h, 1e300), 4'294'967'295) == 1h);
 static_assert(plain(Backoff::exponential(0s), 4'294'967'295) == 0s);
@@ -49,6 +50,8 @@ static_assert(plain(Backoff::exponential(1s, unlimited, -3), 9) == 1s);
 static_assert(plain(Backoff::fixed(-1s), 1) == 0s);
 static_assert(plain(Backoff::linear(1s, -1s), 1) == 0s);
 
+static_assert(Backoff{}.kind == Backoff::Kind::none && Backoff{}.factor == 2);
+static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::none) == Backoff::Interval{4s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::full) == Backoff::Interval{0s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::equal) == Backoff::Interval{2s, 4s});
 static_assert(Backoff::fixed(4s).interval(1, 0s, Jitter::spread) == Backoff::Interval{3s, 5s});
@@ -61,6 +64,8 @@ static_assert(Backoff::decorrelated(1s, 20s).interval(2, 3s, Jitter::full) ==
               Backoff::Interval{1s, 9s});
 static_assert(Backoff::decorrelated(1s, 20s).interval(9, 15s, Jitter::full) ==
               Backoff::Interval{1s, 20s});
+static_assert(Backoff::decorrelated(1ns, 10ns).interval(2, 3ns, Jitter::full) ==
+              Backoff::Interval{1ns, 9ns});
 static_assert(Backoff::decorrelated(30s, 20s).interval(1, 0s, Jitter::full) ==
               Backoff::Interval{20s, 20s});
 static_assert(Backoff::decorrelated(1s).interval(9, unlimited, Jitter::full).most == unlimited);
@@ -73,6 +78,7 @@ TEST(backoff, both_ends_of_the_interval_can_be_drawn) {
   EXPECT_EQ(backoff.wait(1, 0s, highest, Jitter::spread), 5s);
 }
 
+// trap 14
 TEST(backoff, callers_at_the_cap_still_come_back_at_different_times) {
   const Backoff backoff = Backoff::exponential(1s, 30s);
   std::mt19937_64 random{1};
@@ -92,6 +98,7 @@ TEST(backoff, a_factor_that_is_no_number_does_not_grow) {
   EXPECT_EQ(plain(Backoff::exponential(1s, 1h, std::numeric_limits<double>::infinity()), 60), 1h);
 }
 
+// trap 14
 TEST(backoff, every_wait_lies_in_its_interval_and_under_the_cap) {
   std::mt19937_64 random{42};
   const std::array kinds{Backoff::Kind::none,

@@ -24,6 +24,7 @@ constexpr Time start{1h};
 constexpr SizeWeightAge policy{{.max_items = 4, .max_weight = 100, .max_age = 10ms}};
 
 // A batch of exactly the limit leaves at once, one below it waits.
+static_assert(Backlog{}.items == 0 && Backlog{}.weight == 0);
 static_assert(policy.decide({.items = 4, .oldest = start}, start) == Release{start});
 static_assert(policy.decide({.items = 9, .oldest = start}, start).leaves(start));
 static_assert(!policy.decide({.items = 3, .oldest = start}, start).leaves(start));
@@ -49,6 +50,7 @@ static_assert(patient.decide({.items = 1, .oldest = start}, start) == Release{ne
 
 static_assert(policy.fits(3, 60, 40));
 static_assert(!policy.fits(3, 60, 41));
+static_assert(policy.fits(3, 100, 0) && !policy.fits(3, 101, 0));
 static_assert(!policy.fits(4, 0, 1));
 static_assert(policy.fits(0, 0, 1000));   // heavier than the limit: first, and
 static_assert(!policy.fits(1, 1000, 0));  // alone

@@ -10,6 +10,8 @@
 
 #include <penstock/policy/retry_policy.hpp>
 
+#include "support/draw.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -52,6 +54,10 @@ static_assert(ask_once(standard, ErrorKind::credential).reason == Reason::not_re
 static_assert(ask_once(standard, ErrorKind::cancelled, 1s).reason == Reason::not_retryable);
 static_assert(ask_once(standard, ErrorKind::timeout).wait == 2s);
 static_assert(ask_once(standard, ErrorKind::unavailable, 5s).wait == 5s);
+static_assert(ask_once(standard, ErrorKind::unavailable, 5min).wait == 60s);
+// Every rule of the table can be used up in one call.
+static_assert(standard.options().max_attempts == 1 + 3 + 3 + 5 + 10 + 3 + 3);
+static_assert(RetryPolicy{}.options().max_attempts == 4);
 
 RetryPolicy one_rule(std::uint32_t retries, Backoff backoff, RetryPolicy::Options options = {}) {
   options.rules[ErrorKind::transient] = {retries, backoff, Jitter::none};
@@ -98,6 +104,7 @@ TEST(retry_policy, fails_at_once_where_another_attempt_cannot_help) {
   }
 }
 
+// trap 19
 TEST(retry_policy, a_refusal_of_our_own_is_not_repeated_at_once) {
   for (const ErrorKind kind : {ErrorKind::circuit_open, ErrorKind::limited}) {
     EXPECT_EQ(ask_once(standard, kind).reason, Reason::not_retryable);
@@ -105,7 +112,14 @@ TEST(retry_policy, a_refusal_of_our_own_is_not_repeated_at_once) {
   }
   RetryPolicy::Options options;
   options.rules[ErrorKind::limited] = {1, Backoff::fixed(3s), Jitter::none};
-  EXPECT_EQ(ask_once(RetryPolicy{options}, ErrorKind::limited).wait, 3s);
+  options.rules[ErrorKind::overloaded] = {1, Backoff::none(), Jitter::none};
+  const RetryPolicy policy{options};
+  EXPECT_EQ(ask_once(policy, ErrorKind::limited).wait, 3s);
+  EXPECT_EQ(ask_once(policy, ErrorKind::overloaded).reason, Reason::not_retryable);
+  EXPECT_EQ(ask_once(policy, ErrorKind::overloaded, -1ns).reason, Reason::not_retryable);
+  EXPECT_TRUE(ask_once(policy, ErrorKind::overloaded, 0s).again);
+  options.rules[ErrorKind::transient] = {1, Backoff::none(), Jitter::none};
+  EXPECT_TRUE(ask_once(RetryPolicy{options}, ErrorKind::transient).again);
 }
 
 TEST(retry_policy, refusals_of_our_own_count_against_a_small_rule) {
@@ -147,6 +161,7 @@ TEST(retry_policy, the_servers_hint_wins_over_a_shorter_wait_only) {
   EXPECT_EQ(ask_once(policy, ErrorKind::transient, 0s).wait, 2s);
 }
 
+// trap 22
 TEST(retry_policy, a_hostile_hint_is_clamped) {
   const RetryPolicy policy = one_rule(9, Backoff::fixed(2s), {.max_hint = 30s});
   EXPECT_EQ(ask_once(policy, ErrorKind::transient, Duration::max()).wait, 30s);
@@ -210,6 +225,7 @@ TEST(retry_policy, reads_the_kind_and_the_hint_of_an_error) {
   EXPECT_EQ(decision.wait, 7s);
 }
 
+// trap 21
 TEST(retry_policy, the_end_of_time_is_safe) {
   const RetryPolicy policy =
       one_rule(9, Backoff::fixed(Duration::max()), {.max_hint = Duration::max()});
@@ -249,10 +265,44 @@ TEST(retry_policy, never_waits_past_the_deadline_whatever_happens) {
   }
 }
 
+TEST(retry_policy, may_retry_is_false_only_where_next_refuses_whatever_was_used_up) {
+  int refused = 0;
+  penstock::testing::for_all(2000, [&](penstock::testing::Draw& draw) {
+    RetryPolicy::Options options{.max_hint = draw.duration(1h),
+                                 .minimum_useful_time = draw.duration(1s)};
+    options.rules[ErrorKind::overloaded] = {1, Backoff::none(), Jitter::none};
+    const RetryPolicy policy{options};
+    Error error{ErrorKind{static_cast<std::uint8_t>(draw.whole(0, RetryPolicy::kinds - 1))}};
+    if (draw.one_in(2)) error.set_retry_after(draw.duration());
+    const Time deadline = draw.one_in(4) ? never : start + draw.duration(1h);
+    RetryPolicy::State state;
+    const auto decision = policy.next(state, error, start, start, deadline, draw.bits());
+    if (!policy.may_retry(error, start, deadline)) {
+      ++refused;
+      ASSERT_FALSE(decision.again);
+    }
+    if (decision.reason == Reason::not_retryable) {
+      ASSERT_FALSE(policy.may_retry(error, start, deadline));
+    }
+  });
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(retry_policy, a_hint_that_does_not_fit_needs_no_state_to_be_refused) {
+  const RetryPolicy policy;
+  Error error{ErrorKind::rate_limited};
+  error.set_retry_after(10s);
+  EXPECT_TRUE(policy.may_retry(error, start, start + 10s + 1ns));
+  EXPECT_FALSE(policy.may_retry(error, start, start + 10s));
+  EXPECT_TRUE(policy.may_retry(error, start, never));
+}
+
 TEST(retry_policy, says_what_to_write_instead) {
   EXPECT_THROW((RetryPolicy{{.max_attempts = 0}}), std::invalid_argument);
   EXPECT_THROW((RetryPolicy{{.max_hint = -1s}}), std::invalid_argument);
   EXPECT_THROW((RetryPolicy{{.minimum_useful_time = -1s}}), std::invalid_argument);
+  EXPECT_THROW((RetryPolicy{{.max_elapsed = -1ns}}), std::invalid_argument);
+  EXPECT_NO_THROW((RetryPolicy{{.max_elapsed = 0s, .max_hint = 0s, .minimum_useful_time = 0s}}));
   RetryPolicy::Options options;
   options.rules[ErrorKind::cancelled].max_retries = 1;
   EXPECT_THROW((RetryPolicy{options}), std::invalid_argument);
@@ -264,6 +314,9 @@ TEST(retry_policy, describes_itself) {
             "unavailable 5x fixed(1s) spread jitter, rate_limited 10x linear(1s, cap 1min) spread "
             "jitter, timeout 3x exponential(2s, x2, cap 1min) spread jitter, circuit_open 3x none, "
             "limited 3x none)");
+  RetryPolicy::Options options{.max_attempts = 2, .max_elapsed = 90s, .rules = {}};
+  options.rules[ErrorKind::timeout] = {1, Backoff::fixed(1s), Jitter::none};
+  EXPECT_EQ(RetryPolicy{options}.describe(), "retry(2 attempts in 90s, timeout 1x fixed(1s))");
   EXPECT_EQ(to_string(Reason::no_time_left), "no_time_left");
 }
 

@@ -32,6 +32,12 @@ static_assert(LightStamp{Light::red, 16383, {}}.older_than(0));
 static_assert(!LightStamp{Light::red, 0, {}}.older_than(16383));
 static_assert(!LightStamp{Light::red, 5, {}}.older_than(5));
 static_assert(LightStamp{Light::red, 5, {}}.older_than(6));
+static_assert(LightStamp{Light::red, 5, {}}.older_than(5 + 8191));
+static_assert(!LightStamp{Light::red, 5, {}}.older_than(5 + 8192));
+// The last time that is not yet `never`.
+constexpr Time last{Duration{((std::int64_t{1} << 47) - 2) << 16}};
+static_assert(round_trip({Light::red, 1, last}).until == last);
+static_assert(round_trip({Light::red, 1, last + 1ns}).until == never);
 
 TEST(stamp, a_time_is_never_early_and_late_by_less_than_its_unit) {
   std::mt19937_64 random{3};

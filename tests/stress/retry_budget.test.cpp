@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <random>
 #include <thread>
@@ -20,6 +21,7 @@ void in_parallel(Work work) {
   for (std::thread& thread : running) thread.join();
 }
 
+// trap 17
 TEST(retry_budget_under_contention, every_token_is_spent_once) {
   RetryBudget budget{{.ratio = 0, .floor_tokens = 5000, .max_tokens = 5000}};
   std::atomic<int> spent{0};
@@ -32,6 +34,7 @@ TEST(retry_budget_under_contention, every_token_is_spent_once) {
   EXPECT_EQ(budget.available_approx(), 0);
 }
 
+// trap 17
 TEST(retry_budget_under_contention, deposits_and_spends_balance_to_the_thousandth) {
   RetryBudget budget{{.ratio = 0.125, .floor_tokens = 100, .max_tokens = 1e6}};
   std::atomic<std::int64_t> spent{0};
@@ -59,6 +62,7 @@ TEST(retry_budget_under_contention, deposits_and_spends_balance_to_the_thousandt
             100 + 0.125 * static_cast<double>(paid.load()) - static_cast<double>(spent.load()));
 }
 
+// trap 17
 TEST(retry_budget_under_contention, concurrent_credit_is_not_lost_below_the_most) {
   RetryBudget budget{{.ratio = 1, .floor_tokens = 0, .max_tokens = 10}};
   std::atomic<int> spent{0};
@@ -72,6 +76,23 @@ TEST(retry_budget_under_contention, concurrent_credit_is_not_lost_below_the_most
   // Each thread pays in before it spends and four together never fill ten: no credit is cut.
   EXPECT_EQ(spent.load(), 4 * 20'000);
   EXPECT_EQ(budget.available_approx(), 0);
+}
+
+// trap 17: every thread crosses the slices of a window at once with the others.
+TEST(retry_budget_under_contention, what_comes_back_with_time_comes_back_once) {
+  RetryBudget budget{
+      {.ratio = 0, .floor_tokens = 16, .max_tokens = 16, .window = std::chrono::seconds{16}}};
+  std::atomic<int> spent{0};
+  constexpr int slices = 3000;
+  std::atomic<int> slice{0};
+  in_parallel([&](std::uint64_t) {
+    for (int at = 0; at < slices; at = slice.load()) {
+      if (budget.try_spend(penstock::Time{std::chrono::seconds{at}})) ++spent;
+      slice.compare_exchange_strong(at, at + 1);
+    }
+  });
+  EXPECT_LE(spent.load(), 16 + slices);
+  EXPECT_GE(spent.load(), slices / 2);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <penstock/core/executor.hpp>
@@ -13,10 +12,21 @@ namespace penstock {
 
 enum class Priority : std::uint8_t { low, normal, high };
 
-/// W3C trace context, carried untouched.
+/// W3C trace context, carried untouched. In words and not in bytes, for the reason that
+/// `CopiedByMember` gives.
 struct TraceContext {
-  std::array<std::uint8_t, 16> trace_id{};
-  std::array<std::uint8_t, 8> span_id{};
+  std::uint64_t trace_id_high = 0;  ///< the first 8 bytes of the trace id, most significant first
+  std::uint64_t trace_id_low = 0;   ///< the last 8 bytes
+  std::uint64_t span_id = 0;
+};
+
+/// Makes what holds it be copied member by member. As one block, words that were only just
+/// written would be read back in wider pieces, which processors do not forward from their store
+/// buffers: copying a fresh `Call` so costs more than all decisions of a stack together.
+struct CopiedByMember {
+  CopiedByMember() = default;
+  constexpr CopiedByMember(const CopiedByMember&) noexcept {}
+  constexpr CopiedByMember& operator=(const CopiedByMember&) noexcept { return *this; }
 };
 
 /// Travels with each request through the layers. *One thread at a time.*
@@ -36,6 +46,7 @@ struct Call {
   std::uint64_t key = 0;
   Priority priority = Priority::normal;
   TraceContext trace{};
+  [[no_unique_address]] CopiedByMember copied{};
 
   [[nodiscard]] Executor& where() const noexcept {
     return executor != nullptr ? *executor : Executor::current();
@@ -51,15 +62,29 @@ struct Call {
   return {};
 }
 
-/// Blocks until `when` (true) or until the call is stopped (false). Refreshes `call.now`.
-[[nodiscard]] inline bool block_until(Call& call, Time when) noexcept {
+/// How a wait ended: by its time, or early by the stop token; and when that was.
+struct Waited {
+  bool came;
+  Time now;
+};
+
+/// Blocks on `executor` until `when` or until `stop`. Takes values and stands alone, so that a
+/// call which never waits can live in registers.
+[[nodiscard, gnu::noinline]] inline Waited block_until(Executor& executor,
+                                                       StopToken stop,
+                                                       Time when) noexcept {
   Parker stopped;
   const auto unpark = [&stopped]() noexcept { stopped.unpark(); };
-  const StopCallback callback{call.stop, unpark};
-  Executor& executor = call.where();
+  const StopCallback callback{stop, unpark};
   const bool was_stopped = executor.wait(stopped, when);
-  call.now = executor.now();
-  return !was_stopped;
+  return {!was_stopped, executor.now()};
+}
+
+/// Blocks until `when` (true) or until the call is stopped (false). Refreshes `call.now`.
+[[nodiscard]] inline bool block_until(Call& call, Time when) noexcept {
+  const Waited waited = block_until(call.where(), call.stop, when);
+  call.now = waited.now;
+  return waited.came;
 }
 
 }  // namespace penstock

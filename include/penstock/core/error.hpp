@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {
@@ -87,12 +87,6 @@ struct AttemptRecord {
   Duration elapsed{};
 };
 
-// g++ 12 follows a union's moves without its tag and then warns about the side not there.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 /// Why a call did not succeed.
 ///
 /// A bare error (kind, status, retry_after) costs no allocation and never throws. A message, an
@@ -102,6 +96,29 @@ class [[nodiscard]] Error {
  public:
   constexpr explicit Error(ErrorKind kind) noexcept : kind_(kind) {}
   Error(ErrorKind kind, std::string message) : kind_(kind) { add_message(std::move(message)); }
+
+  constexpr Error(const Error& other) noexcept
+      : kind_(other.kind_),
+        status_(other.status_),
+        retry_after_(other.retry_after_),
+        detail_(other.detail_) {
+    if (detail_ != nullptr) share();
+  }
+  constexpr Error(Error&& other) noexcept
+      : kind_(other.kind_),
+        status_(other.status_),
+        retry_after_(other.retry_after_),
+        detail_(std::exchange(other.detail_, nullptr)) {}
+  constexpr Error& operator=(Error other) noexcept {
+    kind_ = other.kind_;
+    status_ = other.status_;
+    retry_after_ = other.retry_after_;
+    std::swap(detail_, other.detail_);
+    return *this;
+  }
+  constexpr ~Error() {
+    if (detail_ != nullptr) drop();
+  }
 
   /// Wraps what user code threw. Never throws: without memory the exception itself is kept out.
   [[nodiscard]] static Error from_exception(std::exception_ptr thrown) noexcept {
@@ -129,6 +146,10 @@ class [[nodiscard]] Error {
   [[nodiscard]] constexpr std::optional<Duration> retry_after() const noexcept {
     if (retry_after_ < Duration::zero()) return std::nullopt;
     return retry_after_;
+  }
+  /// The same as a plain number, `otherwise` where nobody said.
+  [[nodiscard]] constexpr Duration retry_after_or(Duration otherwise) const noexcept {
+    return retry_after_ < Duration::zero() ? otherwise : retry_after_;
   }
   [[nodiscard]] std::string_view message() const noexcept {
     return detail_ ? std::string_view{detail_->message} : std::string_view{};
@@ -164,14 +185,26 @@ class [[nodiscard]] Error {
     std::string message;
     std::exception_ptr exception;
     std::vector<AttemptRecord> history;
+    // The errors that refer to this block. A copy adds one, relaxed: whoever copies an error
+    // keeps it alive. acq_rel when one goes: the last one deletes after all others have read.
+    sync::atomic<std::uint32_t> owners{1};
   };
 
+  [[gnu::noinline]] void share() noexcept {
+    detail_->owners.fetch_add(1, std::memory_order_relaxed);
+  }
+  [[gnu::noinline]] void drop() noexcept {
+    if (detail_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete detail_;
+    detail_ = nullptr;
+  }
   // Copy on write: a block that another Error shares is never changed.
   Detail& own() {
-    if (!detail_) {
-      detail_ = std::make_shared<Detail>();
-    } else if (detail_.use_count() != 1) {
-      detail_ = std::make_shared<Detail>(*detail_);
+    if (detail_ == nullptr) {
+      detail_ = new Detail;
+    } else if (detail_->owners.load(std::memory_order_acquire) != 1) {
+      auto* const copy = new Detail{detail_->message, detail_->exception, detail_->history};
+      drop();
+      detail_ = copy;
     }
     return *detail_;
   }
@@ -179,12 +212,8 @@ class [[nodiscard]] Error {
   ErrorKind kind_;
   std::int16_t status_ = 0;
   Duration retry_after_{-1};  // negative: not known
-  std::shared_ptr<Detail> detail_;
+  Detail* detail_ = nullptr;
 };
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 /// "rate_limited (429): slow down", for logs and messages.
 [[nodiscard]] inline std::string to_string(const Error& error) {

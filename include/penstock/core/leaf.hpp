@@ -46,8 +46,8 @@ class Leaf {
 
   template <class Request>
   requires BlockingReply<leaf_reply_t<Function, const Request&>>
-      leaf_reply_t<Function, const Request&>
-  operator()(const Request& request, Call& call) {
+  [[gnu::always_inline]] leaf_reply_t<Function, const Request&> operator()(const Request& request,
+                                                                           Call& call) {
     auto reply = guarded(request, call);
     call.now = call.where().now();
     return reply;

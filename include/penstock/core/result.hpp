@@ -4,8 +4,6 @@
 #include <cassert>
 #include <concepts>
 #include <exception>
-#include <functional>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -73,17 +71,17 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
       std::is_nothrow_copy_constructible_v<T>) requires std::copy_constructible<T>
       : has_value_(other.has_value_) {
     if (has_value_) {
-      std::construct_at(std::addressof(value_), other.value_);
+      ::new (place()) T(other.value_);
     } else {
-      std::construct_at(std::addressof(error_), other.error_);
+      ::new (place()) Error(other.error_);
     }
   }
   Result(Result && other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : has_value_(other.has_value_) {
     if (has_value_) {
-      std::construct_at(std::addressof(value_), std::move(other.value_));
+      ::new (place()) T(std::move(other.value_));
     } else {
-      std::construct_at(std::addressof(error_), std::move(other.error_));
+      ::new (place()) Error(std::move(other.error_));
     }
   }
   Result& operator=(const Result& other) requires std::copy_constructible<T> {
@@ -94,8 +92,8 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
     static_assert(std::is_nothrow_move_constructible_v<T>,
                   "penstock: assigning a Result<T> needs a T whose move does not throw");
     if (this != &other) {
-      std::destroy_at(this);
-      std::construct_at(this, std::move(other));
+      this->~Result();
+      ::new (static_cast<void*>(this)) Result(std::move(other));
     }
     return *this;
   }
@@ -124,10 +122,10 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
     return assert(has_value_), std::move(value_);
   }
   T* operator->() noexcept {
-    return assert(has_value_), std::addressof(value_);
+    return assert(has_value_), __builtin_addressof(value_);
   }
   const T* operator->() const noexcept {
-    return assert(has_value_), std::addressof(value_);
+    return assert(has_value_), __builtin_addressof(value_);
   }
 
   T& value()& {
@@ -163,19 +161,23 @@ class [[nodiscard("a Result says whether the call succeeded; test it")]] Result 
   template <class Function>
   [[nodiscard]] auto and_then(Function && function)&&->std::invoke_result_t<Function, T&&> {
     if (!has_value_) return std::move(error_);
-    return std::invoke(std::forward<Function>(function), std::move(value_));
+    return std::forward<Function>(function)(std::move(value_));
   }
   /// `function(value)` as the new value; an error passes through.
   template <class Function>
   [[nodiscard]] auto transform(
       Function && function)&&->Result<std::remove_cvref_t<std::invoke_result_t<Function, T&&>>> {
     if (!has_value_) return std::move(error_);
-    return std::invoke(std::forward<Function>(function), std::move(value_));
+    return std::forward<Function>(function)(std::move(value_));
   }
 
  private:
   void require() const {
     if (!has_value_) throw BadResult{error_};
+  }
+  // Both sides begin here. Without <memory>, which would be most of what this header costs.
+  void* place() noexcept {
+    return &error_;
   }
 
   union {

@@ -55,7 +55,20 @@ class Client {
   explicit Client(ServiceType service) : service_(std::move(service)) {}
 
   template <class Request>
-  [[nodiscard]] auto operator()(Request&& request, Call call = {}) {
+  [[nodiscard]] auto operator()(Request&& request, const Call& call) {
+    return begin<Request>(request, call);
+  }
+  // Not a default argument: without a call of the caller's there is none to fetch from memory.
+  template <class Request>
+  [[nodiscard]] auto operator()(Request&& request) {
+    return begin<Request>(request, Call{});
+  }
+
+  [[nodiscard]] std::string describe() const { return service_.describe(); }
+
+ private:
+  template <class Request>
+  [[gnu::always_inline]] auto begin(std::remove_reference_t<Request>& request, Call call) {
     using Given = const std::remove_cvref_t<Request>&;
     constexpr bool fits = LeafFor<Function, Given>;
     static_assert(fits,
@@ -64,7 +77,7 @@ class Client {
                   "penstock::Result<Reply>, or penstock::Task<penstock::Result<Reply>>");
     if constexpr (fits) {
       if constexpr (BlockingService<ServiceType, Given>) {
-        return run(request, call);
+        return run(std::as_const(request), call);
       } else {
         static_assert(!refers_to_a_conversion<Function, Given>,
                       "penstock: this coroutine leaf takes a reference to another type than this "
@@ -75,17 +88,14 @@ class Client {
       }
     }
   }
-
-  [[nodiscard]] std::string describe() const { return service_.describe(); }
-
- private:
   static Result<void> enter(Call& call) noexcept {
     if (call.executor == nullptr) call.executor = &Executor::current();
     call.now = call.executor->now();
     return may_go_on(call);
   }
   template <class Request>
-  result_t<ServiceType, const Request&> run(const Request& request, Call& call) {
+  [[gnu::always_inline]] result_t<ServiceType, const Request&> run(const Request& request,
+                                                                   Call& call) {
     if (const Result<void> entered = enter(call); !entered) return entered.error();
     return service_(request, call);
   }

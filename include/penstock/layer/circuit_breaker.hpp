@@ -14,22 +14,12 @@ namespace penstock {
 /// breaker refuses with `circuit_open` and the time to come back.
 class CircuitBreakerGate {
  public:
-  class [[nodiscard]] Permit {
-   public:
-    explicit Permit(CircuitBreaker::Permit permit) noexcept : permit_(std::move(permit)) {}
-    [[nodiscard]] Time ready(Time now) const noexcept { return now; }
-    void settle(Outcome outcome, Time now) noexcept { permit_.settle(outcome, now); }
-
-   private:
-    CircuitBreaker::Permit permit_;
-  };
+  using Permit = CircuitBreaker::Permit;
 
   explicit CircuitBreakerGate(CircuitBreaker& breaker) noexcept : breaker_(&breaker) {}
 
   [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
-    Result<CircuitBreaker::Permit> permit = breaker_->admit(call.now);
-    if (!permit) return std::move(permit).error();
-    return Permit{std::move(*permit)};
+    return breaker_->admit(call.now);
   }
   [[nodiscard]] const void* shared() const noexcept { return breaker_; }
   [[nodiscard]] std::string describe() const { return breaker_->describe(); }

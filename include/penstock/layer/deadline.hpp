@@ -27,8 +27,9 @@ class TimeLimitService {
         name_(name) {}
 
   template <class Request>
-  requires Service<Inner, const Request&> reply_t<Inner, const Request&>
-  operator()(const Request& request, Call& call) {
+  requires Service<Inner, const Request&>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
+                                                                   Call& call) {
     call.deadline = std::min(call.deadline, saturating_add(call.now, limit_));
     return inner_(request, call);
   }

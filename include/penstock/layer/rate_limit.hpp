@@ -55,7 +55,7 @@ class RateLimitGate {
         cost_(cost),
         max_wait_(max_wait) {}
 
-  [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
+  [[nodiscard, gnu::always_inline]] Result<Permit> admit(const Call& call) noexcept {
     const double cost = cost_ == Cost::weight ? call.weight : 1;
     const TokenBucket::Take take =
         bucket_->reserve(call.now, std::min(max_wait_, call.left()), cost);

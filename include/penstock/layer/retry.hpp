@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
+#include <penstock/core/outcome.hpp>
 #include <penstock/core/service.hpp>
 #include <penstock/exec/wait.hpp>
 #include <penstock/policy/retry_budget.hpp>
@@ -14,61 +17,92 @@
 
 namespace penstock {
 
-/// What one retried call remembers, and its one decision: the blocking and the coroutine form
-/// differ only in how they wait. *Not synchronized.*
+/// What a call remembers once its first attempt has failed, and its one decision: the blocking
+/// and the coroutine form differ only in how they wait. *Not synchronized.*
 class RetryProgress {
  public:
-  explicit RetryProgress(Time started) noexcept : started_(started) {}
+  RetryProgress(const RetryPolicy& policy, RetryBudget* budget, Time started) noexcept
+      : policy_(policy),
+        budget_(budget),
+        started_(started),
+        attempt_started_(started) {}
 
-  /// The call for the next attempt. Attempts get copies: what one of them narrows ends with it.
-  [[nodiscard]] Call attempt(const Call& call) const noexcept {
-    Call next = call;
-    next.attempt = state_.retries + 1;
-    return next;
-  }
-
-  /// After a failed attempt: true when another is to be made at `at`.
-  [[nodiscard]] bool again(const RetryPolicy& policy,
-                           RetryBudget* budget,
-                           const Call& call,
-                           Time attempt_started,
-                           const Error& error) {
-    last_ = {state_.retries + 1,
-             error.kind(),
-             static_cast<std::int16_t>(error.status()),
-             attempt_started,
-             elapsed_between(attempt_started, call.now)};
+  /// After an attempt that ended at `call.now` with `error`: true when another is to be made at
+  /// `at()`, else false with the history added to the error.
+  [[nodiscard]] bool again(const Call& call, Error& error) noexcept {
+    const AttemptRecord failed{number(),
+                               error.kind(),
+                               static_cast<std::int16_t>(error.status()),
+                               attempt_started_,
+                               elapsed_between(attempt_started_, call.now)};
+    if (outcome_of(error.kind()) == Outcome::neutral) give_back();
     const RetryPolicy::Decision decision =
-        policy.next(state_, error, started_, call.now, call.deadline, call.where().random());
-    if (!decision.again) return false;
+        policy_.next(state_, error, started_, call.now, call.deadline, call.where().random());
     // The budget is asked before the wait: a call that cannot be paid fails at once, with its
     // own error.
-    if (budget != nullptr && !budget->try_spend()) return false;
+    paid_ = decision.again && budget_ != nullptr && budget_->try_spend(call.now);
+    const bool more = decision.again && (budget_ == nullptr || paid_);
+    // A call that ends with its first attempt has no history and allocates nothing.
+    if (more || !history_.empty()) remember(failed);
     at_ = saturating_add(call.now, decision.wait);
-    // Kept only now: a call that ends with its first attempt allocates nothing for it.
-    history_.push_back(last_);
-    return true;
+    if (!more) tell(error);
+    return more;
   }
+  /// When to make the next attempt.
   [[nodiscard]] Time at() const noexcept { return at_; }
-
-  /// The final error, with every attempt behind it once there was more than one.
-  [[nodiscard]] Error finish(Error error) {
-    if (history_.empty()) return error;
-    if (history_.back().number != last_.number) history_.push_back(last_);
-    error.add_history(std::move(history_));
+  /// The call for it, a copy: what an attempt narrows ends with it.
+  [[nodiscard]] Call attempt(const Call& call) noexcept {
+    attempt_started_ = call.now;
+    Call next = call;
+    next.attempt = number();
+    return next;
+  }
+  /// The error of a call whose wait was stopped.
+  [[nodiscard]] Error cancelled() noexcept {
+    give_back();
+    Error error{ErrorKind::cancelled};
+    tell(error);
     return error;
   }
 
  private:
+  [[nodiscard]] std::uint32_t number() const noexcept { return state_.retries + 1; }
+  // An attempt that was not made, or that we refused or cancelled ourselves, spends nothing.
+  void give_back() noexcept {
+    if (std::exchange(paid_, false)) budget_->refund();
+  }
+  // Without memory for its history a call goes on all the same.
+  void remember(const AttemptRecord& failed) noexcept {
+    try {
+      history_.push_back(failed);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+  }
+  void tell(Error& error) noexcept {
+    if (history_.empty()) return;
+    try {
+      error.add_history(std::move(history_));
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+  }
+
+  const RetryPolicy& policy_;
+  RetryBudget* budget_;
   RetryPolicy::State state_{};
   Time started_;
+  Time attempt_started_;
   Time at_{};
-  AttemptRecord last_{};
-  std::vector<AttemptRecord> history_;  // of attempts that another followed
+  bool paid_ = false;  // the attempt that is next or under way
+  std::vector<AttemptRecord> history_;
 };
 
 /// Calls again as long as the policy says so. A wait that is stopped ends with `cancelled`; the
 /// final error carries the history of all attempts.
+///
+/// The first attempt stands apart: a call that succeeds at once, or fails for good, never sets
+/// up what the others need.
 template <class Inner>
 class RetryService {
  public:
@@ -80,38 +114,35 @@ class RetryService {
         inner_(std::move(inner)) {}
 
   template <class Request>
-  requires BlockingService<Inner, const Request&> reply_t<Inner, const Request&>
-  operator()(const Request& request, Call& call) {
-    RetryProgress progress{call.now};
-    for (;;) {
-      Call attempt = progress.attempt(call);
-      const Time started = call.now;
-      auto result = inner_(request, attempt);
-      call.now = attempt.now;
-      if (result) return succeeded(std::move(result));
-      if (!progress.again(policy_, budget_, call, started, result.error()))
-        return progress.finish(std::move(result).error());
-      if (!block_until(call, progress.at())) return progress.finish(Error{ErrorKind::cancelled});
+  requires BlockingService<Inner, const Request&>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
+                                                                   Call& call) {
+    const Time started = call.now;
+    Call attempt = first_attempt(call);
+    auto result = inner_(request, attempt);
+    call.now = attempt.now;
+    if (result) {
+      succeeded(call.now);
+    } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
+      call.now = retried(request, Call{call}, started, result);
     }
+    return result;
   }
 
   template <class Request>
   requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
   operator()(const Request& request, Call& call) {
-    RetryProgress progress{call.now};
-    for (;;) {
-      Call attempt = progress.attempt(call);
-      const Time started = call.now;
-      auto result = co_await inner_(request, attempt);
-      keep_time<Inner>(attempt);
-      call.now = attempt.now;
-      if (result) co_return succeeded(std::move(result));
-      if (!progress.again(policy_, budget_, call, started, result.error()))
-        co_return progress.finish(std::move(result).error());
-      const bool came = co_await wait_until(call.where(), progress.at(), call.stop);
-      call.now = call.where().now();
-      if (!came) co_return progress.finish(Error{ErrorKind::cancelled});
+    const Time started = call.now;
+    Call attempt = first_attempt(call);
+    auto result = co_await inner_(request, attempt);
+    keep_time<Inner>(attempt);
+    call.now = attempt.now;
+    if (result) {
+      succeeded(call.now);
+    } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
+      co_return co_await retried_later(request, call, started, result.error());
     }
+    co_return result;
   }
 
   [[nodiscard]] std::string describe() const {
@@ -119,10 +150,57 @@ class RetryService {
   }
 
  private:
-  template <class R>
-  R succeeded(R result) noexcept {
-    if (budget_ != nullptr) budget_->on_success();
-    return result;
+  static Call first_attempt(const Call& call) noexcept {
+    Call attempt = call;
+    attempt.attempt = 1;
+    return attempt;
+  }
+  void succeeded(Time now) noexcept {
+    if (budget_ != nullptr) budget_->on_success(now);
+  }
+
+  // Turns `result` from that of the first attempt into that of the last, and gives its time.
+  template <class Request, class R>
+  [[gnu::noinline]] Time retried(const Request& request, Call call, Time started, R& result) {
+    RetryProgress progress{policy_, budget_, started};
+    while (progress.again(call, result.error())) {
+      if (!block_until(call, progress.at())) {
+        result = progress.cancelled();
+        break;
+      }
+      Call attempt = progress.attempt(call);
+      result = inner_(request, attempt);
+      call.now = attempt.now;
+      if (result) {
+        succeeded(call.now);
+        break;
+      }
+    }
+    return call.now;
+  }
+
+  template <class Request>
+  reply_t<Inner, const Request&> retried_later(const Request& request,
+                                               Call& call,
+                                               Time started,
+                                               const Error& first) {
+    RetryProgress progress{policy_, budget_, started};
+    Error error = first;
+    while (progress.again(call, error)) {
+      const bool came = co_await wait_until(call.where(), progress.at(), call.stop);
+      call.now = call.where().now();
+      if (!came) co_return progress.cancelled();
+      Call attempt = progress.attempt(call);
+      auto result = co_await inner_(request, attempt);
+      keep_time<Inner>(attempt);
+      call.now = attempt.now;
+      if (result) {
+        succeeded(call.now);
+        co_return result;
+      }
+      error = std::move(result).error();
+    }
+    co_return error;
   }
 
   RetryPolicy policy_;

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/error.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/result.hpp>
-#include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/sliding_window.hpp>
 #include <penstock/policy/stamp.hpp>

@@ -29,7 +29,9 @@ class RetryPolicy {
   };
 
   static constexpr std::size_t kinds = static_cast<std::size_t>(ErrorKind::closed) + 1;
-  static_assert(to_string(ErrorKind{kinds}) == "unknown", "closed is the last kind");
+  static_assert(to_string(ErrorKind{kinds}) == "unknown" &&
+                    to_string(ErrorKind{kinds - 1}) != "unknown",
+                "closed is the last kind");
 
   /// One rule for each kind of error.
   class Rules {
@@ -126,18 +128,28 @@ class RetryPolicy {
     return RetryPolicy{options};
   }
 
+  /// False where `next` refuses whatever the call has used up: by the kind of the error alone, or
+  /// because the time its hint asks for does not fit before the deadline.
+  [[nodiscard]] constexpr bool may_retry(const Error& error,
+                                         Time now,
+                                         Time deadline) const noexcept {
+    const Duration hint = error.retry_after_or(no_hint);
+    return is_retried(error.kind(), hint) && fits(saturating_add(now, clamped(hint)), deadline);
+  }
+
   /// Decides after a failed attempt. `state` moves only when the answer is another attempt.
-  [[nodiscard]] Decision next(State& state,
-                              const Error& error,
-                              Time started,
-                              Time now,
-                              Time deadline,
-                              std::uint64_t random) const noexcept {
-    return next(state, error.kind(), error.retry_after(), started, now, deadline, random);
+  [[nodiscard]] constexpr Decision next(State& state,
+                                        const Error& error,
+                                        Time started,
+                                        Time now,
+                                        Time deadline,
+                                        std::uint64_t random) const noexcept {
+    return decide(
+        state, error.kind(), error.retry_after_or(no_hint), started, now, deadline, random);
   }
 
   /// The same on an error's two facts. The other side's `hint` is waited out even where the
-  /// backoff is shorter, up to `max_hint`.
+  /// backoff is shorter, up to `max_hint`; a negative one is none.
   [[nodiscard]] constexpr Decision next(State& state,
                                         ErrorKind kind,
                                         std::optional<Duration> hint,
@@ -145,25 +157,7 @@ class RetryPolicy {
                                         Time now,
                                         Time deadline,
                                         std::uint64_t random) const noexcept {
-    const Rule& rule = options_.rules[kind];
-    std::uint32_t& used = state.by_kind[static_cast<std::size_t>(kind)];
-    if (rule.max_retries == 0 || asks_at_once(kind, hint)) return stop(Reason::not_retryable);
-    if (state.retries >= options_.max_attempts - 1) return stop(Reason::attempts_spent);
-    if (used >= rule.max_retries) return stop(Reason::rule_spent);
-
-    const Duration wanted = rule.backoff.wait(used + 1, state.previous, random, rule.jitter);
-    const Duration wait =
-        std::max(wanted, std::min(hint.value_or(Duration::zero()), options_.max_hint));
-    const Time start = saturating_add(now, wait);
-    if (elapsed_between(started, start) > options_.max_elapsed) return stop(Reason::elapsed_spent);
-    if (deadline != never &&
-        (start >= deadline || elapsed_between(start, deadline) < options_.minimum_useful_time)) {
-      return stop(Reason::no_time_left);
-    }
-    ++used;
-    ++state.retries;
-    state.previous = wait;
-    return {true, wait, Reason::again};
+    return decide(state, kind, hint.value_or(no_hint), started, now, deadline, random);
   }
 
   [[nodiscard]] constexpr const Options& options() const noexcept { return options_; }
@@ -184,13 +178,48 @@ class RetryPolicy {
   }
 
  private:
+  static constexpr Duration no_hint{-1};
+
+  constexpr Decision decide(State& state,
+                            ErrorKind kind,
+                            Duration hint,
+                            Time started,
+                            Time now,
+                            Time deadline,
+                            std::uint64_t random) const noexcept {
+    const Rule& rule = options_.rules[kind];
+    std::uint32_t& used = state.by_kind[static_cast<std::size_t>(kind)];
+    if (!is_retried(kind, hint)) return stop(Reason::not_retryable);
+    if (state.retries >= options_.max_attempts - 1) return stop(Reason::attempts_spent);
+    if (used >= rule.max_retries) return stop(Reason::rule_spent);
+
+    const Duration wanted = rule.backoff.wait(used + 1, state.previous, random, rule.jitter);
+    const Duration wait = std::max(wanted, clamped(hint));
+    const Time start = saturating_add(now, wait);
+    if (elapsed_between(started, start) > options_.max_elapsed) return stop(Reason::elapsed_spent);
+    if (!fits(start, deadline)) return stop(Reason::no_time_left);
+    ++used;
+    ++state.retries;
+    state.previous = wait;
+    return {true, wait, Reason::again};
+  }
   static constexpr Decision stop(Reason reason) noexcept {
     return {false, Duration::zero(), reason};
   }
-  // Our own refusal without a time to come back would be repeated at once, to no use.
-  constexpr bool asks_at_once(ErrorKind kind, std::optional<Duration> hint) const noexcept {
-    return (kind == ErrorKind::circuit_open || kind == ErrorKind::limited) && !hint &&
-           options_.rules[kind].backoff.kind == Backoff::Kind::none;
+  constexpr bool is_retried(ErrorKind kind, Duration hint) const noexcept {
+    const Rule& rule = options_.rules[kind];
+    if (rule.max_retries == 0) return false;
+    // Our own refusal without a time to come back would be repeated at once, to no use.
+    const bool ours = kind == ErrorKind::circuit_open || kind == ErrorKind::limited ||
+                      kind == ErrorKind::overloaded;
+    return !ours || hint >= Duration::zero() || rule.backoff.kind != Backoff::Kind::none;
+  }
+  constexpr Duration clamped(Duration hint) const noexcept {
+    return std::clamp(hint, Duration::zero(), options_.max_hint);
+  }
+  constexpr bool fits(Time start, Time deadline) const noexcept {
+    return deadline == never ||
+           (start < deadline && elapsed_between(start, deadline) >= options_.minimum_useful_time);
   }
 
   Options options_;

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/text.hpp>
 #include <penstock/policy/wide.hpp>
@@ -152,7 +152,7 @@ class TokenBucket {
       const Gcra::Answer answer = gcra_.take(state_of(seen), now, max_wait, cost);
       const Ticks next = answer.state.empty_at.time_since_epoch().count();
       if (next == seen || empty_at_.compare_exchange_weak(seen, next, std::memory_order_relaxed)) {
-        return answer.take;
+        return {answer.take.granted, answer.take.ready};
       }
     }
   }

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <penstock/core/stack.hpp>
+#include <penstock/exec/sync_wait.hpp>
+#include <penstock/exec/task.hpp>
+#include <penstock/layer/gate.hpp>
+#include <penstock/layer/rate_limit.hpp>
+#include <penstock/testing/manual_executor.hpp>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What happens at a row of gates, in order.
+using Diary = std::vector<std::string>;
+
+struct Behaviour {
+  std::string name;
+  Duration wait{};
+  bool refuses = false;
+};
+
+// A gate that waits or refuses as told, and writes down what it is asked and told.
+class DiaryGate {
+ public:
+  class [[nodiscard]] Permit {
+   public:
+    Permit(Diary& diary, std::string name, Time ready)
+        : diary_(&diary),
+          name_(std::move(name)),
+          ready_(ready) {}
+    Permit(Permit&& other) noexcept
+        : diary_(std::exchange(other.diary_, nullptr)),
+          name_(std::move(other.name_)),
+          ready_(other.ready_) {}
+    Permit& operator=(Permit&& other) noexcept {
+      std::swap(diary_, other.diary_);
+      std::swap(name_, other.name_);
+      std::swap(ready_, other.ready_);
+      return *this;
+    }
+    ~Permit() {
+      if (diary_ != nullptr) diary_->push_back(name_ + " gives back");
+    }
+    [[nodiscard]] Time ready(Time) const noexcept { return ready_; }
+    void settle(Outcome outcome, Time) noexcept {
+      std::exchange(diary_, nullptr)
+          ->push_back(name_ + " settles " + std::string{to_string(outcome)});
+    }
+
+   private:
+    Diary* diary_;
+    std::string name_;
+    Time ready_;
+  };
+
+  DiaryGate(Diary& diary, Behaviour behaviour) : diary_(&diary), behaviour_(std::move(behaviour)) {}
+  [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
+    const auto at = std::chrono::duration_cast<std::chrono::seconds>(call.now - Time{1000s});
+    diary_->push_back(behaviour_.name + " at " + std::to_string(at.count()) + "s");
+    if (behaviour_.refuses) return ErrorKind::limited;
+    return Permit{*diary_, behaviour_.name, saturating_add(call.now, behaviour_.wait)};
+  }
+  [[nodiscard]] const void* shared() const noexcept { return nullptr; }
+  [[nodiscard]] std::string describe() const { return behaviour_.name; }
+
+ private:
+  Diary* diary_;
+  Behaviour behaviour_;
+};
+static_assert(Gate<DiaryGate>);
+
+// Each breaks one requirement of `Gate` alone.
+struct AdmitMayThrow : DiaryGate {
+  Result<Permit> admit(const Call& call) { return DiaryGate::admit(call); }
+};
+struct GivesNoResult : DiaryGate {
+  Permit admit(const Call& call) noexcept { return *DiaryGate::admit(call); }
+};
+struct WithoutDescription : DiaryGate {
+  void describe() const = delete;
+};
+struct WithoutIdentity : DiaryGate {
+  void shared() const = delete;
+};
+struct SettleMayThrow : DiaryGate {
+  struct Permit : DiaryGate::Permit {
+    void settle(Outcome, Time) {}
+  };
+  Result<Permit> admit(const Call& call) noexcept;
+};
+struct UnmovablePermit : DiaryGate {
+  struct Permit : DiaryGate::Permit {
+    Permit(Permit&&) = delete;
+  };
+  Result<Permit> admit(const Call& call) noexcept;
+};
+static_assert(!Gate<AdmitMayThrow>);
+static_assert(!Gate<GivesNoResult>);
+static_assert(!Gate<WithoutDescription>);
+static_assert(!Gate<WithoutIdentity>);
+static_assert(!Gate<SettleMayThrow>);
+static_assert(!Gate<UnmovablePermit>);
+
+auto gate(Diary& diary, Behaviour behaviour) {
+  return GateLayer<DiaryGate, LayerKind::rate_limit>{DiaryGate{diary, std::move(behaviour)}};
+}
+
+// Stops a call at a time of the executor's.
+struct StopAt final : Timer {
+  StopAt(testing::ManualExecutor& executor, StopSource& source, Time at)
+      : Timer(&fire_it),
+        source_(source) {
+    when = at;
+    executor.arm(*this);
+  }
+  static void fire_it(Timer& timer) noexcept { static_cast<StopAt&>(timer).source_.request_stop(); }
+  StopSource& source_;
+};
+
+// The same cases over a blocking and over a coroutine leaf, which shares one frame among gates.
+struct Blocking {
+  template <class Layers>
+  static Result<int> run(Layers layers, Diary& diary, Call call) {
+    auto ask = std::move(layers) | [&](int) -> Result<int> {
+      diary.push_back("leaf");
+      return 1;
+    };
+    return ask(0, call);
+  }
+};
+struct Coroutine {
+  template <class Layers>
+  static Result<int> run(Layers layers, Diary& diary, Call call) {
+    auto ask = std::move(layers) | [&](int) -> Task<Result<int>> {
+      diary.push_back("leaf");
+      co_return 1;
+    };
+    return sync_wait(*call.executor, ask(0, call));
+  }
+};
+
+template <class Mode>
+class gates : public ::testing::Test {
+ protected:
+  Diary diary_;
+  testing::ManualExecutor executor_;
+  Call call_{.executor = &executor_};
+};
+struct Names {
+  template <class Mode>
+  static std::string GetName(int) {
+    return std::is_same_v<Mode, Blocking> ? "blocking" : "coroutine";
+  }
+};
+using Modes = ::testing::Types<Blocking, Coroutine>;
+TYPED_TEST_SUITE(gates, Modes, Names);
+
+TYPED_TEST(gates, are_asked_from_outside_and_told_from_inside) {
+  auto& diary = this->diary_;
+  EXPECT_TRUE(TypeParam::run(
+      stack(gate(diary, {"a"}), gate(diary, {"b"}), gate(diary, {"c"})), diary, this->call_));
+  EXPECT_EQ(diary,
+            (Diary{"a at 0s",
+                   "b at 0s",
+                   "c at 0s",
+                   "leaf",
+                   "c settles success",
+                   "b settles success",
+                   "a settles success"}));
+}
+
+TYPED_TEST(gates, behind_a_wait_are_asked_when_it_is_over) {
+  auto& diary = this->diary_;
+  EXPECT_TRUE(TypeParam::run(stack(gate(diary, {.name = "a", .wait = 2s}),
+                                   gate(diary, {.name = "b", .wait = 3s}),
+                                   gate(diary, {.name = "c"})),
+                             diary,
+                             this->call_));
+  EXPECT_EQ(diary,
+            (Diary{"a at 0s",
+                   "b at 2s",
+                   "c at 5s",
+                   "leaf",
+                   "c settles success",
+                   "b settles success",
+                   "a settles success"}));
+}
+
+TYPED_TEST(gates, give_back_what_they_hold_when_one_further_in_refuses) {
+  auto& diary = this->diary_;
+  const auto result = TypeParam::run(
+      stack(gate(diary, {.name = "a", .wait = 2s}), gate(diary, {.name = "b", .refuses = true})),
+      diary,
+      this->call_);
+  EXPECT_EQ(result.error().kind(), ErrorKind::limited);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "b at 2s", "a gives back"}));
+}
+
+TYPED_TEST(gates, give_back_what_they_hold_when_a_wait_is_stopped) {
+  auto& diary = this->diary_;
+  StopSource source;
+  const StopAt stop{this->executor_, source, this->executor_.now() + 3s};
+  this->call_.stop = source.token();
+  const auto result = TypeParam::run(stack(gate(diary, {.name = "a", .wait = 2s}),
+                                           gate(diary, {.name = "b", .wait = 1h}),
+                                           gate(diary, {.name = "c"})),
+                                     diary,
+                                     this->call_);
+  EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "b at 2s", "b gives back", "a gives back"}));
+}
+
+TYPED_TEST(gates, of_two_rate_limits_take_from_both_or_from_none) {
+  TokenBucket requests{{.rate = 10, .per = 1h}};
+  TokenBucket tokens{{.rate = 5, .per = 1h}};
+  this->call_.weight = 4;
+  const auto ask = [&] {
+    return TypeParam::run(
+        stack(rate_limit(requests, Cost::request, 0s), rate_limit(tokens, {}, 0s)),
+        this->diary_,
+        this->call_);
+  };
+  EXPECT_TRUE(ask());
+  EXPECT_EQ(ask().error().kind(), ErrorKind::limited);
+  EXPECT_NEAR(requests.available_approx(this->executor_.now()), 9, 0.01);
+  EXPECT_NEAR(tokens.available_approx(this->executor_.now()), 1, 0.01);
+}
+
+TYPED_TEST(gates, tell_what_a_throwing_leaf_did) {
+  auto& diary = this->diary_;
+  auto ask = stack(gate(diary, {"a"})) | [](int) -> Result<int> { throw 1; };
+  EXPECT_EQ(ask(0, this->call_).error().kind(), ErrorKind::exception);
+  EXPECT_EQ(diary.back(), "a settles exception");
+}
+
+TYPED_TEST(gates, describe_themselves_in_order) {
+  auto& diary = this->diary_;
+  auto ask = stack(gate(diary, {"a"}), gate(diary, {"b"})) | [](int) -> Result<int> { return 1; };
+  EXPECT_EQ(describe(ask), "a > b > leaf");
+}
+
+}  // namespace
+}  // namespace penstock
