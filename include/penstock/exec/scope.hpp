@@ -4,10 +4,13 @@
 #include <cassert>
 #include <coroutine>
 #include <cstddef>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include <penstock/core/executor.hpp>
+#include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
@@ -16,12 +19,16 @@ namespace penstock {
 
 /// Runs tasks side by side on one executor and outlives them all. *Safe from any thread.*
 ///
-/// A task may spawn others into its own scope. What a task throws ends the program: a spawned
-/// task deals with its own errors, its `Result` among them. The destructor asserts that
-/// everything was joined, by `co_await scope.join()` or `scope.wait()`.
+/// A task may spawn others into its own scope. `request_stop` stops the token that the tasks were
+/// given, and so does the parent's. The first exception that leaves a task stops the scope too
+/// and is rethrown by whoever joins next; those after it are dropped, as failures that follow
+/// from the first. The destructor asserts that everything was joined, by `co_await scope.join()`
+/// or `scope.wait()`.
 class Scope {
  public:
-  explicit Scope(Executor& executor) noexcept : executor_(executor) {}
+  explicit Scope(Executor& executor, StopToken parent = {}) noexcept
+      : executor_(executor),
+        stop_(parent) {}
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
   ~Scope() {
@@ -30,8 +37,15 @@ class Scope {
 
   [[nodiscard]] Executor& executor() const noexcept { return executor_; }
 
-  /// Starts the task on the executor. Throws std::bad_alloc, and then has started nothing.
+  /// For the calls of the tasks: stops with the scope. Valid while the scope lives.
+  [[nodiscard]] StopToken token() noexcept { return stop_.token(); }
+  /// True for the call that stopped it. The tasks end as they see fit; join them as ever.
+  bool request_stop() noexcept { return stop_.request_stop(); }
+
+  /// Starts the task on the executor, also in a scope that is stopped: its token tells it. Throws
+  /// std::bad_alloc, also for a task that got no frame, and then has started nothing.
   void spawn(Task<void> task) {
+    if (!task.valid()) throw std::bad_alloc{};
     exec::RootTask root = run(std::move(task), *this);
     {
       const std::lock_guard lock{mutex_};
@@ -45,8 +59,8 @@ class Scope {
     return running_;
   }
 
-  /// `co_await scope.join()`: resumes on the scope's executor when nothing runs in it. One
-  /// joiner at a time.
+  /// `co_await scope.join()`: resumes on the scope's executor when nothing runs in it, without
+  /// suspending when nothing did. Rethrows what left a task. One joiner at a time.
   class [[nodiscard]] Join {
    public:
     explicit Join(Scope& scope) noexcept : scope_(scope) {}
@@ -58,8 +72,9 @@ class Scope {
       scope_.joiner_ = &job_;
       return true;
     }
-    // The lock: the last task may still hold it, and the scope may go when we return.
-    void await_resume() const noexcept { const std::lock_guard lock{scope_.mutex_}; }
+    void await_resume() const {
+      if (const std::exception_ptr thrown = scope_.take_thrown()) std::rethrow_exception(thrown);
+    }
 
    private:
     Scope& scope_;
@@ -67,7 +82,8 @@ class Scope {
   };
   [[nodiscard]] Join join() noexcept { return Join{*this}; }
 
-  /// Blocks this thread until nothing runs; drives an executor that lives in it.
+  /// Blocks this thread until nothing runs; drives an executor that lives in it. Rethrows as
+  /// `join` does.
   void wait() {
     sync_wait(executor_, [](Scope& self) -> Task<void> { co_await self.join(); }(*this));
   }
@@ -75,20 +91,42 @@ class Scope {
  private:
   static exec::RootTask run(Task<void> task, Scope& scope) {
     co_await reschedule(scope.executor_);
-    co_await std::move(task);
+    std::exception_ptr thrown;
+    try {
+      co_await std::move(task);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
     // The task's frame must be gone before the joiner can be told.
     { const Task<void> finished = std::move(task); }
+    if (thrown) scope.fail(std::move(thrown));
     scope.leave();
+  }
+  void fail(std::exception_ptr thrown) noexcept {
+    {
+      const std::lock_guard lock{mutex_};
+      if (!thrown_) thrown_ = std::move(thrown);
+    }
+    stop_.request_stop();
   }
   void leave() noexcept {
     const std::lock_guard lock{mutex_};
     if (--running_ == 0 && joiner_ != nullptr) executor_.post(*std::exchange(joiner_, nullptr));
   }
+  // The lock, also for a joiner that was posted: the last task may still hold it, and the scope
+  // may go when the joiner does.
+  std::exception_ptr take_thrown() noexcept {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(thrown_, nullptr);
+  }
 
   Executor& executor_;
+  LinkedStopSource stop_;
   mutable sync::mutex mutex_;
-  std::size_t running_ = 0;  // guarded by mutex_
-  Job* joiner_ = nullptr;    // guarded by mutex_
+  // Guarded by mutex_.
+  std::size_t running_ = 0;
+  Job* joiner_ = nullptr;
+  std::exception_ptr thrown_;
 };
 
 }  // namespace penstock
