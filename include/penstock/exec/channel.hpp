@@ -92,19 +92,19 @@ class Channel {
   /// when it was sent. The caller resumes on `call.where()`, without suspending when there is room
   /// or a receiver waits.
   [[nodiscard]] Awaiting<Put<T&&>> send(T&& value, const Call& call = {}) noexcept {
-    return {call, Put<T&&>{this, std::move(value)}};
+    return Awaiting<Put<T&&>>{call, this, std::move(value)};
   }
   [[nodiscard]] Awaiting<Put<T>> send(const T& value,
                                       const Call& call = {}) requires std::copy_constructible<T> {
-    return {call, Put<T>{this, value}};
+    return Awaiting<Put<T>>{call, this, value};
   }
   /// The same, blocking.
   [[nodiscard]] Result<void> send_and_wait(T&& value, Call call = {}) noexcept {
-    return block_on(call, Put<T&&>{this, std::move(value)});
+    return block_on<Put<T&&>>(call, this, std::move(value));
   }
   [[nodiscard]] Result<void> send_and_wait(const T& value,
                                            Call call = {}) requires std::copy_constructible<T> {
-    return block_on(call, Put<T>{this, value});
+    return block_on<Put<T>>(call, this, value);
   }
   /// At once or not at all: `overloaded` when there is no room, `closed`. Moves from `value` only
   /// when it was sent.
@@ -118,10 +118,10 @@ class Channel {
   using Receive = Awaiting<Get>;
   /// `while (Result<T> value = co_await channel.receive(call)) …`. The caller resumes on
   /// `call.where()`, without suspending when there is a value.
-  [[nodiscard]] Receive receive(const Call& call = {}) noexcept { return {call, Get{this}}; }
+  [[nodiscard]] Receive receive(const Call& call = {}) noexcept { return Receive{call, this}; }
   /// The same, blocking.
   [[nodiscard]] Result<T> receive_and_wait(Call call = {}) noexcept {
-    return block_on(call, Get{this});
+    return block_on<Get>(call, this);
   }
   /// Empty when there is nothing now.
   [[nodiscard]] std::optional<T> try_receive() noexcept {

@@ -122,10 +122,10 @@ class OneShot {
   /// `Result<T> result = co_await done.wait(call)`: takes the result, once; `closed` from then on.
   /// The caller resumes on `call.where()`, without suspending when it is there. Ends with
   /// `deadline` at the call's deadline, `cancelled` on its stop, and may then be awaited again.
-  [[nodiscard]] Wait wait(const Call& call = {}) noexcept { return {call, Take{state_.get()}}; }
+  [[nodiscard]] Wait wait(const Call& call = {}) noexcept { return Wait{call, state_.get()}; }
   /// The same, blocking.
   [[nodiscard]] Result<T> wait_and_take(Call call = {}) noexcept {
-    return block_on(call, Take{state_.get()});
+    return block_on<Take>(call, state_.get());
   }
 
  private:

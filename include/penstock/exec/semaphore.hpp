@@ -88,11 +88,11 @@ class Semaphore {
   /// `Result<Permit> permit = co_await semaphore.acquire(call)`: takes `count` permits. The
   /// caller resumes on `call.where()`, without suspending when they are free.
   [[nodiscard]] Acquire acquire(const Call& call = {}, std::size_t count = 1) noexcept {
-    return Acquire{call, Take{this, count}};
+    return Acquire{call, this, count};
   }
   /// The same, blocking.
   [[nodiscard]] Result<Permit> acquire_and_wait(Call call = {}, std::size_t count = 1) noexcept {
-    return block_on(call, Take{this, count});
+    return block_on<Take>(call, this, count);
   }
   /// Empty when they are not free, somebody waits, or the semaphore is closed.
   [[nodiscard]] std::optional<Permit> try_acquire(std::size_t count = 1) noexcept {

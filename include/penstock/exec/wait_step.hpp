@@ -30,7 +30,8 @@ struct WithdrawStep {
   bool operator()(Waiter& waiter) const noexcept { return step->withdraw(waiter); }
 };
 
-/// The awaitable of a step. Nothing happens before it is awaited, once, where it stands.
+/// The awaitable of a step, made of `arguments`. Nothing happens before it is awaited, once, where
+/// it stands.
 ///
 /// Done at once, the caller goes on without suspending, and no clock is read; else it waits, and
 /// resumes on `call.where()` when it is granted, its token stops or its deadline passes. A token
@@ -39,8 +40,9 @@ struct WithdrawStep {
 template <WaitStep Step>
 class [[nodiscard("nothing happens until it is awaited")]] Awaiting {
  public:
-  Awaiting(const Call& call, Step step) noexcept
-      : step_(std::move(step)),
+  template <class... Arguments>
+  explicit Awaiting(const Call& call, Arguments&&... arguments)
+      : step_{std::forward<Arguments>(arguments)...},
         stop_(call.stop),
         waiter_(call, WithdrawStep<Step>{&step_}) {}
 
@@ -69,8 +71,9 @@ class [[nodiscard("nothing happens until it is awaited")]] Awaiting {
 };
 
 /// The same for a blocking caller, with the same ends. Refreshes `call.now` when it has waited.
-template <WaitStep Step>
-auto block_on(Call& call, Step step) {
+template <WaitStep Step, class... Arguments>
+auto block_on(Call& call, Arguments&&... arguments) {
+  Step step{std::forward<Arguments>(arguments)...};
   if (call.stop.stop_requested()) return step.finish(WaitEnd::stopped);
   BlockingWaiter<WithdrawStep<Step>> waiter{WithdrawStep<Step>{&step}};
   if (!step.enter(waiter)) return step.finish(WaitEnd::granted);
