@@ -134,8 +134,9 @@ TEST_F(channel, a_refused_value_stays_with_its_sender) {
   Channel<std::unique_ptr<int>> values{0};
   auto value = std::make_unique<int>(5);
   const auto body = [&]() -> Task<ErrorKind> {
-    const Result<void> sent =
-        co_await values.send(std::move(value), {.deadline = executor.now() + 1s});
+    auto sending = values.send(std::move(value), {.deadline = executor.now() + 1s});
+    const Result<void> sent = co_await sending;
+    value = std::move(sending.value());
     co_return sent ? ErrorKind::permanent : sent.error().kind();
   };
   EXPECT_EQ(sync_wait(executor, body()), ErrorKind::deadline);

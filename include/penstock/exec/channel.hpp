@@ -24,7 +24,7 @@ namespace penstock {
 /// Values, senders and receivers are each served first come, first served, and nobody overtakes.
 /// A value meant for a receiver that waits is moved straight to it. Capacity 0 is a rendezvous:
 /// a `send` is done when its value has been received. A value is never lost: a wait that was
-/// cancelled leaves the sender's value untouched, one that was granted is delivered. Room for
+/// cancelled leaves the sender's value as it was, one that was granted is delivered. Room for
 /// `capacity` values is allocated at construction, nothing after. Values are moved under the lock.
 ///
 /// A wait ends with `deadline` at the call's deadline and `cancelled` on its stop. After `close`,
@@ -44,7 +44,7 @@ class Channel {
     std::optional<T> value{};
   };
 
-  // `Value` is T for a copy, or T&& for a value that stays the sender's until it is sent.
+  // `Value` is T, or T&& for a value that stays the blocked sender's until it is sent.
   template <class Value>
   struct Put {
     Channel* channel;
@@ -88,163 +88,177 @@ class Channel {
     assert(senders_.empty() && receivers_.empty() && "penstock: a Channel outlives its callers");
   }
 
-  /// `Result<void> sent = co_await channel.send(std::move(value), call)`: moves from `value` only
-  /// when it was sent. The caller resumes on `call.where()`, without suspending when there is room
-  /// or a receiver waits.
-  [[nodiscard]] Awaiting<Put<T&&>> send(T&& value, const Call& call = {}) noexcept {
-    return Awaiting<Put<T&&>>{call, this, std::move(value)};
-  }
-  [[nodiscard]] Awaiting<Put<T>> send(const T& value,
-                                      const Call& call = {}) requires std::copy_constructible<T> {
-    return Awaiting<Put<T>>{call, this, value};
-  }
-  /// The same, blocking.
-  [[nodiscard]] Result<void> send_and_wait(T&& value, Call call = {}) noexcept {
-    return block_on<Put<T&&>>(call, this, std::move(value));
-  }
-  [[nodiscard]] Result<void> send_and_wait(const T& value,
-                                           Call call = {}) requires std::copy_constructible<T> {
-    return block_on<Put<T>>(call, this, value);
-  }
-  /// At once or not at all: `overloaded` when there is no room, `closed`. Moves from `value` only
-  /// when it was sent.
-  [[nodiscard]] Result<void> try_send(T&& value) noexcept {
-    Offer offer{std::addressof(value)};
-    if (!enter(offer)) return ErrorKind::overloaded;
-    if (offer.refused) return ErrorKind::closed;
-    return {};
-  }
+  /// What `send` gives: an awaitable that owns the value until it is sent.
+  class [[nodiscard("nothing is sent until it is awaited")]] Send : public Awaiting<Put<T>>{
+    public : Send(Channel & channel, T&& value, const Call& call) noexcept :
+        Awaiting<Put<T>>(call, &channel, std::move(value)){}
+    /// After a refusal: the value, as it was given.
+    [[nodiscard]] T &
+    value() noexcept {return this->step().value;
+}
+};  // namespace penstock
+/// `Result<void> sent = co_await channel.send(std::move(value), call)`. The caller resumes on
+/// `call.where()`, without suspending when there is room or a receiver waits. A refused value is
+/// in the awaitable, for who wants it back: give that a name.
+[[nodiscard]] Send send(T value, const Call& call = {}) noexcept {
+  return Send{*this, std::move(value), call};
+}
+/// The same, blocking. Moves from `value` only when it was sent.
+[[nodiscard]] Result<void> send_and_wait(T&& value, Call call = {}) noexcept {
+  return block_on<Put<T&&>>(call, this, std::move(value));
+}
+[[nodiscard]] Result<void> send_and_wait(const T& value,
+                                         Call call = {}) requires std::copy_constructible<T> {
+  return block_on<Put<T>>(call, this, value);
+}
+/// At once or not at all: `overloaded` when there is no room, `closed`. Moves from `value` only
+/// when it was sent.
+[[nodiscard]] Result<void> try_send(T&& value) noexcept {
+  Offer offer{std::addressof(value)};
+  if (!enter(offer)) return ErrorKind::overloaded;
+  if (offer.refused) return ErrorKind::closed;
+  return {};
+}
 
-  using Receive = Awaiting<Get>;
-  /// `while (Result<T> value = co_await channel.receive(call)) …`. The caller resumes on
-  /// `call.where()`, without suspending when there is a value.
-  [[nodiscard]] Receive receive(const Call& call = {}) noexcept { return Receive{call, this}; }
-  /// The same, blocking.
-  [[nodiscard]] Result<T> receive_and_wait(Call call = {}) noexcept {
-    return block_on<Get>(call, this);
-  }
-  /// Empty when there is nothing now.
-  [[nodiscard]] std::optional<T> try_receive() noexcept {
-    Claim claim;
-    static_cast<void>(enter(claim));
-    return std::move(claim.value);
-  }
+using Receive = Awaiting<Get>;
+/// `while (Result<T> value = co_await channel.receive(call)) …`. The caller resumes on
+/// `call.where()`, without suspending when there is a value.
+[[nodiscard]] Receive receive(const Call& call = {}) noexcept {
+  return Receive{call, this};
+}
+/// The same, blocking.
+[[nodiscard]] Result<T> receive_and_wait(Call call = {}) noexcept {
+  return block_on<Get>(call, this);
+}
+/// Empty when there is nothing now.
+[[nodiscard]] std::optional<T> try_receive() noexcept {
+  Claim claim;
+  static_cast<void>(enter(claim));
+  return std::move(claim.value);
+}
 
-  /// Refuses senders from now on, those that wait included; receivers still get what was
-  /// accepted.
-  void close() noexcept {
-    WakeList refused;
-    {
-      const std::lock_guard lock{mutex_};
-      closed_ = true;
-      while (Waiter* const sender = senders_.pop()) {
-        offer_of(*sender).refused = true;
-        refused.push(*sender);
-      }
-      while (Waiter* const receiver = receivers_.pop()) refused.push(*receiver);
-    }
-    refused.wake_all();
-  }
-
-  [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
-  [[nodiscard]] std::size_t size_approx() const noexcept {
+/// Refuses senders from now on, those that wait included; receivers still get what was
+/// accepted.
+void close() noexcept {
+  WakeList refused;
+  {
     const std::lock_guard lock{mutex_};
-    return size_;
-  }
-
- private:
-  static Offer& offer_of(Waiter& waiter) noexcept { return *static_cast<Offer*>(waiter.record); }
-  static Claim& claim_of(Waiter& waiter) noexcept { return *static_cast<Claim*>(waiter.record); }
-
-  // Invariants, under the lock: senders wait only while the buffer is full and no receiver waits;
-  // receivers wait only while the buffer is empty, no sender waits and the channel is open.
-
-  bool enter(Offer& offer, Waiter& waiter) noexcept {
-    return !settled(offer, [&] {
-      waiter.record = &offer;
-      senders_.push(waiter);
-    });
-  }
-  bool enter(Offer& offer) noexcept {
-    return settled(offer, [] {});
-  }
-  bool enter(Claim& claim, Waiter& waiter) noexcept {
-    return !settled(claim, [&] {
-      waiter.record = &claim;
-      receivers_.push(waiter);
-    });
-  }
-  bool enter(Claim& claim) noexcept {
-    return settled(claim, [] {});
-  }
-
-  template <class Otherwise>
-  bool settled(Offer& offer, Otherwise wait) noexcept {
-    WakeList served;
-    {
-      const std::lock_guard lock{mutex_};
-      if (closed_) {
-        offer.refused = true;
-      } else if (Waiter* const receiver = receivers_.pop(); receiver != nullptr) {
-        claim_of(*receiver).value.emplace(std::move(*offer.value));
-        served.push(*receiver);
-      } else if (size_ < slots_.size()) {
-        put(*offer.value);
-      } else {
-        wait();
-        return false;
-      }
+    closed_ = true;
+    while (Waiter* const sender = senders_.pop()) {
+      offer_of(*sender).refused = true;
+      refused.push(*sender);
     }
-    served.wake_all();
-    return true;
+    while (Waiter* const receiver = receivers_.pop()) refused.push(*receiver);
   }
+  refused.wake_all();
+}
 
-  template <class Otherwise>
-  bool settled(Claim& claim, Otherwise wait) noexcept {
-    WakeList served;
-    {
-      const std::lock_guard lock{mutex_};
-      Waiter* const sender = senders_.pop();
-      if (size_ != 0) {
-        take(claim);
-        if (sender != nullptr) put(*offer_of(*sender).value);
-      } else if (sender != nullptr) {
-        claim.value.emplace(std::move(*offer_of(*sender).value));
-      } else if (!closed_) {
-        wait();
-        return false;
-      }
-      if (sender != nullptr) served.push(*sender);
-    }
-    served.wake_all();
-    return true;
-  }
+[[nodiscard]] std::size_t capacity() const noexcept {
+  return slots_.size();
+}
+[[nodiscard]] std::size_t size_approx() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return size_;
+}
 
-  bool withdraw(WaitList& list, Waiter& waiter) noexcept {
+private:
+static Offer& offer_of(Waiter& waiter) noexcept {
+  return *static_cast<Offer*>(waiter.record);
+}
+static Claim& claim_of(Waiter& waiter) noexcept {
+  return *static_cast<Claim*>(waiter.record);
+}
+
+// Invariants, under the lock: senders wait only while the buffer is full and no receiver waits;
+// receivers wait only while the buffer is empty, no sender waits and the channel is open.
+
+bool enter(Offer& offer, Waiter& waiter) noexcept {
+  return !settled(offer, [&] {
+    waiter.record = &offer;
+    senders_.push(waiter);
+  });
+}
+bool enter(Offer& offer) noexcept {
+  return settled(offer, [] {});
+}
+bool enter(Claim& claim, Waiter& waiter) noexcept {
+  return !settled(claim, [&] {
+    waiter.record = &claim;
+    receivers_.push(waiter);
+  });
+}
+bool enter(Claim& claim) noexcept {
+  return settled(claim, [] {});
+}
+
+template <class Otherwise>
+bool settled(Offer& offer, Otherwise wait) noexcept {
+  WakeList served;
+  {
     const std::lock_guard lock{mutex_};
-    return list.remove(waiter);
+    if (closed_) {
+      offer.refused = true;
+    } else if (Waiter* const receiver = receivers_.pop(); receiver != nullptr) {
+      claim_of(*receiver).value.emplace(std::move(*offer.value));
+      served.push(*receiver);
+    } else if (size_ < slots_.size()) {
+      put(*offer.value);
+    } else {
+      wait();
+      return false;
+    }
   }
+  served.wake_all();
+  return true;
+}
 
-  void put(T& value) noexcept {
-    const std::size_t end = first_ + size_;
-    slots_[end < slots_.size() ? end : end - slots_.size()].emplace(std::move(value));
-    ++size_;
+template <class Otherwise>
+bool settled(Claim& claim, Otherwise wait) noexcept {
+  WakeList served;
+  {
+    const std::lock_guard lock{mutex_};
+    Waiter* const sender = senders_.pop();
+    if (size_ != 0) {
+      take(claim);
+      if (sender != nullptr) put(*offer_of(*sender).value);
+    } else if (sender != nullptr) {
+      claim.value.emplace(std::move(*offer_of(*sender).value));
+    } else if (!closed_) {
+      wait();
+      return false;
+    }
+    if (sender != nullptr) served.push(*sender);
   }
-  void take(Claim& claim) noexcept {
-    claim.value.emplace(*std::move(slots_[first_]));
-    slots_[first_].reset();
-    if (++first_ == slots_.size()) first_ = 0;
-    --size_;
-  }
+  served.wake_all();
+  return true;
+}
 
-  mutable sync::mutex mutex_;
-  // Guarded by mutex_. The values are a ring: `size_` of them from `first_` on.
-  std::vector<std::optional<T>> slots_;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
-  WaitList senders_;
-  WaitList receivers_;
-  bool closed_ = false;
-};
+bool withdraw(WaitList& list, Waiter& waiter) noexcept {
+  const std::lock_guard lock{mutex_};
+  return list.remove(waiter);
+}
+
+void put(T& value) noexcept {
+  const std::size_t end = first_ + size_;
+  slots_[end < slots_.size() ? end : end - slots_.size()].emplace(std::move(value));
+  ++size_;
+}
+void take(Claim& claim) noexcept {
+  claim.value.emplace(*std::move(slots_[first_]));
+  slots_[first_].reset();
+  if (++first_ == slots_.size()) first_ = 0;
+  --size_;
+}
+
+mutable sync::mutex mutex_;
+// Guarded by mutex_. The values are a ring: `size_` of them from `first_` on.
+std::vector<std::optional<T>> slots_;
+std::size_t first_ = 0;
+std::size_t size_ = 0;
+WaitList senders_;
+WaitList receivers_;
+bool closed_ = false;
+}
+;
 
 }  // namespace penstock

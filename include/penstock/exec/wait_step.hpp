@@ -62,6 +62,11 @@ class [[nodiscard("nothing happens until it is awaited")]] Awaiting {
     return step_.finish(end_);
   }
 
+ protected:
+  [[nodiscard]] Step& step() noexcept {
+    return step_;
+  }
+
  private:
   Step step_;
   StopToken stop_;
