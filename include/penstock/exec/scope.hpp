@@ -72,9 +72,7 @@ class Scope {
       scope_.joiner_ = &job_;
       return true;
     }
-    void await_resume() const {
-      if (const std::exception_ptr thrown = scope_.take_thrown()) std::rethrow_exception(thrown);
-    }
+    void await_resume() const { scope_.rethrow(); }
 
    private:
     Scope& scope_;
@@ -83,9 +81,20 @@ class Scope {
   [[nodiscard]] Join join() noexcept { return Join{*this}; }
 
   /// Blocks this thread until nothing runs; drives an executor that lives in it. Rethrows as
-  /// `join` does.
+  /// `join` does, and needs no memory for it.
   void wait() {
-    sync_wait(executor_, [](Scope& self) -> Task<void> { co_await self.join(); }(*this));
+    struct Told final : Job {
+      Told() noexcept : Job([](Job& job) noexcept { static_cast<Told&>(job).done.unpark(); }) {}
+      Parker done;
+    };
+    Told told;
+    const bool runs = [&] {
+      const std::lock_guard lock{mutex_};
+      if (running_ != 0) joiner_ = &told;
+      return running_ != 0;
+    }();
+    if (runs) static_cast<void>(executor_.wait(told.done, never));
+    rethrow();
   }
 
  private:
@@ -113,11 +122,14 @@ class Scope {
     const std::lock_guard lock{mutex_};
     if (--running_ == 0 && joiner_ != nullptr) executor_.post(*std::exchange(joiner_, nullptr));
   }
-  // The lock, also for a joiner that was posted: the last task may still hold it, and the scope
-  // may go when the joiner does.
-  std::exception_ptr take_thrown() noexcept {
-    const std::lock_guard lock{mutex_};
-    return std::exchange(thrown_, nullptr);
+  void rethrow() {
+    std::exception_ptr thrown;
+    {
+      // The lock also for this: the last task may still hold it, and the scope may go now.
+      const std::lock_guard lock{mutex_};
+      thrown = std::exchange(thrown_, nullptr);
+    }
+    if (thrown) std::rethrow_exception(std::move(thrown));
   }
 
   Executor& executor_;
