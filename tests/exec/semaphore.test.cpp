@@ -19,9 +19,9 @@ using namespace std::chrono_literals;
 
 class semaphore : public ::testing::Test {
  protected:
-  // Takes `count`, notes how that ended, keeps them until `release` is set.
-  Task<void> hold(Semaphore& from, std::size_t count, Call call, int name) {
-    Result<Semaphore::Permit> permit = co_await from.acquire(call, count);
+  // Takes `count`, notes how that ended, and keeps them in `held`.
+  Task<void> hold(std::size_t count, Call call, int name) {
+    Result<Semaphore::Permit> permit = co_await permits.acquire(call, count);
     ends.emplace_back(name, permit ? std::nullopt : std::optional{permit.error().kind()});
     if (permit) held.push_back(*std::move(permit));
   }
@@ -32,6 +32,7 @@ class semaphore : public ::testing::Test {
   }
   void settle() { executor.run_for(0ns); }
 
+  Semaphore permits{0};  // each test adds what it needs
   testing::ManualExecutor executor;
   Scope scope{executor};
   std::vector<std::pair<int, std::optional<ErrorKind>>> ends;
@@ -39,7 +40,7 @@ class semaphore : public ::testing::Test {
 };
 
 TEST_F(semaphore, gives_a_free_permit_without_suspending) {
-  Semaphore permits{1};
+  permits.add(1);
   const auto body = [&]() -> Task<bool> {
     const std::uint64_t before = executor.clock_readings();
     Result<Semaphore::Permit> permit = co_await permits.acquire();
@@ -50,13 +51,13 @@ TEST_F(semaphore, gives_a_free_permit_without_suspending) {
 }
 
 TEST_F(semaphore, takes_a_dropped_permit_back) {
-  Semaphore permits{1};
+  permits.add(1);
   { const auto permit = permits.try_acquire(); }
   EXPECT_TRUE(permits.try_acquire());
 }
 
 TEST_F(semaphore, a_moved_permit_is_given_back_once) {
-  Semaphore permits{2};
+  permits.add(2);
   {
     auto first = permits.try_acquire();
     Semaphore::Permit moved = *std::move(first);
@@ -70,7 +71,7 @@ TEST_F(semaphore, a_moved_permit_is_given_back_once) {
 }
 
 TEST_F(semaphore, a_forgotten_permit_never_comes_back) {
-  Semaphore permits{2};
+  permits.add(2);
   auto permit = permits.try_acquire();
   permit->forget();
   permit.reset();
@@ -78,8 +79,7 @@ TEST_F(semaphore, a_forgotten_permit_never_comes_back) {
 }
 
 TEST_F(semaphore, serves_waiters_in_the_order_they_came) {
-  Semaphore permits{0};
-  for (int name = 0; name < 5; ++name) scope.spawn(hold(permits, 1, {}, name));
+  for (int name = 0; name < 5; ++name) scope.spawn(hold(1, {}, name));
   settle();
   EXPECT_TRUE(ends.empty());
   permits.add(2);
@@ -91,9 +91,9 @@ TEST_F(semaphore, serves_waiters_in_the_order_they_came) {
 }
 
 TEST_F(semaphore, a_large_request_is_not_overtaken_by_small_ones) {
-  Semaphore permits{1};
-  scope.spawn(hold(permits, 3, {}, 0));
-  scope.spawn(hold(permits, 1, {}, 1));
+  permits.add(1);
+  scope.spawn(hold(3, {}, 0));
+  scope.spawn(hold(1, {}, 1));
   settle();
   EXPECT_TRUE(ends.empty());
   EXPECT_FALSE(permits.try_acquire());
@@ -103,10 +103,10 @@ TEST_F(semaphore, a_large_request_is_not_overtaken_by_small_ones) {
 }
 
 TEST_F(semaphore, a_large_request_that_leaves_lets_the_small_ones_through) {
-  Semaphore permits{1};
+  permits.add(1);
   StopSource impatient;
-  scope.spawn(hold(permits, 3, {.stop = impatient.token()}, 0));
-  scope.spawn(hold(permits, 1, {}, 1));
+  scope.spawn(hold(3, {.stop = impatient.token()}, 0));
+  scope.spawn(hold(1, {}, 1));
   settle();
   impatient.request_stop();
   scope.wait();
@@ -115,9 +115,8 @@ TEST_F(semaphore, a_large_request_that_leaves_lets_the_small_ones_through) {
 }
 
 TEST_F(semaphore, a_wait_ends_at_the_deadline_of_its_call) {
-  Semaphore permits{0};
   const Time deadline = executor.now() + 5s;
-  scope.spawn(hold(permits, 1, {.deadline = deadline}, 0));
+  scope.spawn(hold(1, {.deadline = deadline}, 0));
   scope.wait();
   EXPECT_EQ(ends.front().second, ErrorKind::deadline);
   EXPECT_EQ(executor.now(), deadline);
@@ -126,10 +125,10 @@ TEST_F(semaphore, a_wait_ends_at_the_deadline_of_its_call) {
 }
 
 TEST_F(semaphore, refuses_a_stopped_call_even_what_is_free) {
-  Semaphore permits{1};
+  permits.add(1);
   StopSource stopped;
   stopped.request_stop();
-  scope.spawn(hold(permits, 1, {.stop = stopped.token()}, 0));
+  scope.spawn(hold(1, {.stop = stopped.token()}, 0));
   scope.wait();
   EXPECT_EQ(ends.front().second, ErrorKind::cancelled);
   EXPECT_EQ(permits.acquire_and_wait({.stop = stopped.token()}).error().kind(),
@@ -137,9 +136,8 @@ TEST_F(semaphore, refuses_a_stopped_call_even_what_is_free) {
 }
 
 TEST_F(semaphore, what_was_granted_before_the_stop_is_kept) {
-  Semaphore permits{0};
   StopSource late;
-  scope.spawn(hold(permits, 1, {.stop = late.token()}, 0));
+  scope.spawn(hold(1, {.stop = late.token()}, 0));
   settle();
   permits.add(1);
   late.request_stop();
@@ -148,12 +146,12 @@ TEST_F(semaphore, what_was_granted_before_the_stop_is_kept) {
 }
 
 TEST_F(semaphore, refuses_everyone_once_it_is_closed) {
-  Semaphore permits{1};
+  permits.add(1);
   auto out = permits.try_acquire();
-  scope.spawn(hold(permits, 1, {}, 0));
+  scope.spawn(hold(1, {}, 0));
   settle();
   permits.close();
-  scope.spawn(hold(permits, 1, {}, 1));
+  scope.spawn(hold(1, {}, 1));
   scope.wait();
   EXPECT_EQ(ends[0].second, ErrorKind::closed);
   EXPECT_EQ(ends[1].second, ErrorKind::closed);
@@ -163,12 +161,11 @@ TEST_F(semaphore, refuses_everyone_once_it_is_closed) {
 }
 
 TEST_F(semaphore, blocking_and_coroutine_callers_wait_in_one_queue) {
-  Semaphore permits{0};
-  scope.spawn(hold(permits, 1, {}, 0));
+  scope.spawn(hold(1, {}, 0));
   settle();
   const auto later = [&]() -> Task<void> {
     permits.add(1);
-    scope.spawn(hold(permits, 1, {}, 2));
+    scope.spawn(hold(1, {}, 2));
     [[maybe_unused]] const bool came =
         co_await wait_until(executor, executor.now() + 1s, StopToken{});
     permits.add(1);
@@ -185,7 +182,6 @@ TEST_F(semaphore, blocking_and_coroutine_callers_wait_in_one_queue) {
 }
 
 TEST_F(semaphore, a_blocking_wait_ends_at_its_deadline) {
-  Semaphore permits{0};
   const auto permit =
       permits.acquire_and_wait({.deadline = executor.now() + 2s, .executor = &executor});
   EXPECT_EQ(permit.error().kind(), ErrorKind::deadline);

@@ -263,12 +263,12 @@ TEST(primitives_storm, decides_a_callback_once_among_setters_and_a_receiver_that
     Scope scope{pool};
     std::atomic<int> told{0};
     std::atomic<int> ends{0};
+    const auto bring = [&](OneShot<int>::Setter setter) -> Task<void> {
+      if (setter.set(1)) ++told;
+      co_return;
+    };
     const auto body = [&]() -> Task<void> {
       OneShot<int> done;
-      const auto bring = [&](OneShot<int>::Setter setter) -> Task<void> {
-        if (setter.set(1)) ++told;
-        co_return;
-      };
       scope.spawn(bring(done.setter()));
       scope.spawn(bring(done.setter()));
       const auto value = co_await done.wait({.stop = source.token()});

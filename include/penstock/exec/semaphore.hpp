@@ -46,11 +46,11 @@ class Semaphore {
     }
 
     void give_back() noexcept {
-      if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->add(count_);
+      if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->put(count_, count_);
     }
     /// It never comes back: the semaphore has that many fewer from now on.
     void forget() noexcept {
-      semaphore_ = nullptr;
+      if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->put(count_, 0);
     }
 
    private:
@@ -82,7 +82,10 @@ class Semaphore {
   explicit Semaphore(std::size_t permits) noexcept : free_(permits) {}
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
-  ~Semaphore() { assert(waiters_.empty() && "penstock: a Semaphore outlives its callers"); }
+  ~Semaphore() {
+    assert(waiters_.empty() && out_ == 0 &&
+           "penstock: a Semaphore outlives its callers and its permits");
+  }
 
   using Acquire = Awaiting<Take>;
   /// `Result<Permit> permit = co_await semaphore.acquire(call)`: takes `count` permits. The
@@ -98,20 +101,12 @@ class Semaphore {
   [[nodiscard]] std::optional<Permit> try_acquire(std::size_t count = 1) noexcept {
     const std::lock_guard lock{mutex_};
     if (closed_ || !waiters_.empty() || free_ < count) return std::nullopt;
-    free_ -= count;
+    grant(count);
     return Permit{*this, count};
   }
 
   /// That many more permits from now on.
-  void add(std::size_t count) noexcept {
-    WakeList granted;
-    {
-      const std::lock_guard lock{mutex_};
-      free_ += count;
-      serve(granted);
-    }
-    granted.wake_all();
-  }
+  void add(std::size_t count) noexcept { put(0, count); }
 
   /// Refuses those that wait, and everyone from now on, with `closed`. Permits that are out stay
   /// good.
@@ -143,7 +138,7 @@ class Semaphore {
       return false;
     }
     if (waiters_.empty() && free_ >= take.count) {
-      free_ -= take.count;
+      grant(take.count);
       return false;
     }
     waiter.record = &take;
@@ -162,11 +157,27 @@ class Semaphore {
     return true;
   }
 
-  // With the lock.
+  // `returned` permits are out no more, and `count` are free again.
+  void put(std::size_t returned, std::size_t count) noexcept {
+    WakeList granted;
+    {
+      const std::lock_guard lock{mutex_};
+      out_ -= returned;
+      free_ += count;
+      serve(granted);
+    }
+    granted.wake_all();
+  }
+
+  // Both with the lock.
+  void grant(std::size_t count) noexcept {
+    free_ -= count;
+    out_ += count;
+  }
   void serve(WakeList& granted) noexcept {
     while (!waiters_.empty() && take_of(*waiters_.first()).count <= free_) {
       Waiter& waiter = *waiters_.pop();
-      free_ -= take_of(waiter).count;
+      grant(take_of(waiter).count);
       granted.push(waiter);
     }
   }
@@ -174,6 +185,7 @@ class Semaphore {
   mutable sync::mutex mutex_;
   // Guarded by mutex_.
   std::size_t free_;
+  std::size_t out_ = 0;  // in permits
   WaitList waiters_;
   bool closed_ = false;
 };
