@@ -95,22 +95,20 @@ class Child final : private Continuation {
   void start(Family& family, std::size_t index) noexcept {
     family_ = &family;
     index_ = index;
-    if (!task_.frame_ || !task_.frame_.promise().start(task_.frame_, *this)) finish();
+    if (!TaskAccess::start(task_, *this)) finish();
   }
   /// After it has finished.
   [[nodiscard]] kept_t<T> take() {
     if constexpr (std::is_void_v<T>) {
-      Task<T>::result_of(task_.frame_);
+      TaskAccess::take(task_);
       return {};
     } else {
-      return Task<T>::result_of(task_.frame_);
+      return TaskAccess::take(task_);
     }
   }
 
  private:
-  void finish() noexcept {
-    family_->finished(index_, task_.frame_ && task_.frame_.promise().succeeded());
-  }
+  void finish() noexcept { family_->finished(index_, TaskAccess::succeeded(task_)); }
 
   Task<T> task_;
   Family* family_ = nullptr;

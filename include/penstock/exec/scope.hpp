@@ -12,8 +12,9 @@
 #include <penstock/core/executor.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
-#include <penstock/exec/sync_wait.hpp>
+#include <penstock/exec/frame_cache.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/exec/wait.hpp>
 
 namespace penstock {
 
@@ -46,12 +47,12 @@ class Scope {
   /// std::bad_alloc, also for a task that got no frame, and then has started nothing.
   void spawn(Task<void> task) {
     if (!task.valid()) throw std::bad_alloc{};
-    exec::RootTask root = run(std::move(task), *this);
+    auto* const spawned = new Spawned{*this, std::move(task)};
     {
       const std::lock_guard lock{mutex_};
       ++running_;
     }
-    std::move(root).start();
+    executor_.post(*spawned);
   }
 
   [[nodiscard]] std::size_t running_approx() const noexcept {
@@ -98,19 +99,43 @@ class Scope {
   }
 
  private:
-  static exec::RootTask run(Task<void> task, Scope& scope) {
-    co_await reschedule(scope.executor_);
-    std::exception_ptr thrown;
-    try {
-      co_await std::move(task);
-    } catch (...) {
-      thrown = std::current_exception();
+  // A task that runs in the scope, and the job that starts it; frees itself.
+  class Spawned final : public Job, private exec::Continuation {
+   public:
+    static void* operator new(std::size_t size) {
+      if (void* const memory = FrameCache::allocate(size)) return memory;
+      throw std::bad_alloc{};
     }
-    // The task's frame must be gone before the joiner can be told.
-    { const Task<void> finished = std::move(task); }
-    if (thrown) scope.fail(std::move(thrown));
-    scope.leave();
-  }
+    static void operator delete(void* memory, std::size_t size) noexcept {
+      FrameCache::release(memory, size);
+    }
+    Spawned(Scope& scope, Task<void> task) noexcept
+        : Job([](Job& job) noexcept { static_cast<Spawned&>(job).start(); }),
+          Continuation([](Continuation& next) noexcept { static_cast<Spawned&>(next).finish(); }),
+          scope_(scope),
+          task_(std::move(task)) {}
+
+   private:
+    void start() noexcept {
+      if (!exec::TaskAccess::start(task_, *this)) finish();
+    }
+    void finish() noexcept {
+      Scope& scope = scope_;
+      std::exception_ptr thrown;
+      try {
+        exec::TaskAccess::take(task_);
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      delete this;  // with the task's frame, before the joiner can be told
+      if (thrown) scope.fail(std::move(thrown));
+      scope.leave();
+    }
+
+    Scope& scope_;
+    Task<void> task_;
+  };
+
   void fail(std::exception_ptr thrown) noexcept {
     {
       const std::lock_guard lock{mutex_};

@@ -21,8 +21,7 @@ class Task;
 
 namespace exec {
 
-template <class T>
-class Child;
+class TaskAccess;
 
 /// What goes on when a task has finished: its awaiter, or the group it is a child of.
 class Continuation {
@@ -187,7 +186,7 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_
 
  private:
   friend promise_type;
-  friend exec::Child<T>;
+  friend exec::TaskAccess;
   explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
   // Of a finished task, or of one without a frame.
@@ -205,6 +204,26 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_
 };
 
 namespace exec {
+/// For what runs tasks without being a coroutine.
+class TaskAccess {
+ public:
+  /// Runs it in this thread until its first wait. True: it goes on elsewhere, and will run `next`
+  /// once it has finished. False: it has finished, or there was no memory for its frame.
+  template <class T>
+  [[nodiscard]] static bool start(const Task<T>& task, Continuation& next) noexcept {
+    return task.frame_ && task.frame_.promise().start(task.frame_, next);
+  }
+  /// Of a finished task, as all below: it gave a value, and no error.
+  template <class T>
+  [[nodiscard]] static bool succeeded(const Task<T>& task) noexcept {
+    return task.frame_ && task.frame_.promise().succeeded();
+  }
+  template <class T>
+  static T take(const Task<T>& task) {
+    return Task<T>::result_of(task.frame_);
+  }
+};
+
 template <class T>
 Task<T> ValuePromise<T>::get_return_object() noexcept {
   return Task<T>{std::coroutine_handle<ValuePromise>::from_promise(*this)};
