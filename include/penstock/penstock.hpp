@@ -18,6 +18,7 @@
 #include <penstock/exec/future.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/one_shot.hpp>
+#include <penstock/exec/pause.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/std_stop.hpp>

@@ -9,7 +9,7 @@
 #include <penstock/core/layer.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/service.hpp>
-#include <penstock/exec/wait.hpp>
+#include <penstock/exec/pause.hpp>
 
 namespace penstock {
 
@@ -62,7 +62,7 @@ class GateService {
     Result<typename G::Permit> permit = gate_.admit(call);
     if (!permit) co_return std::move(permit).error();
     if (const Time ready = permit->ready(call.now); ready > call.now) {
-      const bool came = co_await wait_until(call.where(), ready, call.stop);
+      const bool came = co_await pause_until(call.where(), ready, call.stop);
       call.now = call.where().now();
       if (!came) co_return ErrorKind::cancelled;
     }

@@ -8,7 +8,7 @@
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
 #include <penstock/core/service.hpp>
-#include <penstock/exec/wait.hpp>
+#include <penstock/exec/pause.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>
 
@@ -108,7 +108,7 @@ class RetryService {
       if (result) co_return succeeded(std::move(result));
       if (!progress.again(policy_, budget_, call, started, result.error()))
         co_return progress.finish(std::move(result).error());
-      const bool came = co_await wait_until(call.where(), progress.at(), call.stop);
+      const bool came = co_await pause_until(call.where(), progress.at(), call.stop);
       call.now = call.where().now();
       if (!came) co_return progress.finish(Error{ErrorKind::cancelled});
     }
