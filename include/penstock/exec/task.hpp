@@ -21,14 +21,32 @@ class Task;
 
 namespace exec {
 
-/// What every task's promise shares: its frame's memory and the hand-over to its awaiter.
+class TaskAccess;
+
+/// What goes on when a task has finished: its awaiter, or the group it is a child of.
+class Continuation {
+ public:
+  using Run = void (*)(Continuation&) noexcept;
+  Continuation(const Continuation&) = delete;
+  Continuation& operator=(const Continuation&) = delete;
+  void run() noexcept { run_(*this); }
+
+ protected:
+  explicit Continuation(Run work) noexcept : run_(work) {}
+  ~Continuation() = default;
+
+ private:
+  Run run_;
+};
+
+/// What every task's promise shares: its frame's memory and the hand-over to its continuation.
 ///
-/// Protocol of `met_`: false at first; the awaiter sets it after its first `resume` of the task
+/// Protocol of `met_`: false at first; the starter sets it after its first `resume` of the task
 /// has returned, the task sets it when it is finished. The exchange tells each of them who came
-/// second, and only the second resumes the awaiter: the awaiter by not suspending, the task by
-/// resuming it. So a task that finishes at once costs no stack, in every build and at any
+/// second, and only the second goes on: an awaiter by not suspending, the task by running the
+/// continuation. So a task that finishes at once costs no stack, in every build and at any
 /// number (symmetric transfer is a tail call only where the optimiser is in the mood).
-/// acq_rel: the result is written before the task's exchange and read after the awaiter's.
+/// acq_rel: the result is written before the task's exchange and read after the starter's.
 class TaskPromise {
  public:
   static void* operator new(std::size_t size) noexcept { return FrameCache::allocate(size); }
@@ -43,22 +61,22 @@ class TaskPromise {
     template <class Promise>
     [[gnu::noinline]] void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
       TaskPromise& promise = task.promise();
-      const std::coroutine_handle<> awaiter = promise.awaiter_;
-      if (promise.met_.exchange(true, std::memory_order_acq_rel)) awaiter.resume();
+      Continuation& next = *promise.next_;
+      if (promise.met_.exchange(true, std::memory_order_acq_rel)) next.run();
     }
     void await_resume() const noexcept {}
   };
   [[nodiscard]] Finish final_suspend() const noexcept { return {}; }
 
-  /// Starts the task; true when the awaiter must stay suspended.
-  [[nodiscard]] bool start(std::coroutine_handle<> task, std::coroutine_handle<> awaiter) noexcept {
-    awaiter_ = awaiter;
+  /// Starts the task; true when it goes on elsewhere and will run `next`.
+  [[nodiscard]] bool start(std::coroutine_handle<> task, Continuation& next) noexcept {
+    next_ = &next;
     task.resume();
     return !met_.exchange(true, std::memory_order_acq_rel);
   }
 
  private:
-  std::coroutine_handle<> awaiter_;
+  Continuation* next_ = nullptr;
   sync::atomic<bool> met_{false};
 };
 
@@ -78,6 +96,14 @@ class ValuePromise : public TaskPromise {
       value_.emplace(Error::from_exception(std::current_exception()));
     } else {
       exception_ = std::current_exception();
+    }
+  }
+  /// Of a finished task: it gave a value, and no error.
+  [[nodiscard]] bool succeeded() const noexcept {
+    if constexpr (is_result<T>) {
+      return value_->has_value();
+    } else {
+      return exception_ == nullptr;
     }
   }
   [[nodiscard]] T take() {
@@ -100,6 +126,7 @@ class ValuePromise<void> : public TaskPromise {
   [[nodiscard]] static inline Task<void> get_return_object_on_allocation_failure() noexcept;
   void return_void() const noexcept {}
   void unhandled_exception() noexcept { exception_ = std::current_exception(); }
+  [[nodiscard]] bool succeeded() const noexcept { return exception_ == nullptr; }
   void take() const {
     if (exception_) std::rethrow_exception(exception_);
   }
@@ -131,28 +158,27 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_
     if (frame_) frame_.destroy();
   }
 
-  class [[nodiscard]] Awaiter {
+  /// False: it was moved from, or there was no memory for its frame.
+  [[nodiscard]] bool valid() const noexcept {
+    return frame_ != nullptr;
+  }
+
+  class [[nodiscard]] Awaiter : private exec::Continuation {
    public:
-    explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+    explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept
+        : Continuation(
+              [](Continuation& next) noexcept { static_cast<Awaiter&>(next).awaiter_.resume(); }),
+          frame_(frame) {}
     [[nodiscard]] bool await_ready() const noexcept { return !frame_; }
-    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) const noexcept {
-      return frame_.promise().start(frame_, awaiter);
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) noexcept {
+      awaiter_ = awaiter;
+      return frame_.promise().start(frame_, *this);
     }
-    T await_resume() const {
-      if (!frame_) return without_memory();
-      return frame_.promise().take();
-    }
+    T await_resume() const { return result_of(frame_); }
 
    private:
-    static T without_memory() {
-      const auto lost = std::make_exception_ptr(std::bad_alloc{});
-      if constexpr (is_result<T>) {
-        return Error::from_exception(lost);
-      } else {
-        std::rethrow_exception(lost);
-      }
-    }
     std::coroutine_handle<promise_type> frame_;
+    std::coroutine_handle<> awaiter_;
   };
   [[nodiscard]] Awaiter operator co_await()&& noexcept {
     return Awaiter{frame_};
@@ -160,11 +186,44 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_
 
  private:
   friend promise_type;
+  friend exec::TaskAccess;
   explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+
+  // Of a finished task, or of one without a frame.
+  static T result_of(std::coroutine_handle<promise_type> frame) {
+    if (frame) return frame.promise().take();
+    const auto lost = std::make_exception_ptr(std::bad_alloc{});
+    if constexpr (is_result<T>) {
+      return Error::from_exception(lost);
+    } else {
+      std::rethrow_exception(lost);
+    }
+  }
+
   std::coroutine_handle<promise_type> frame_;
 };
 
 namespace exec {
+/// For what runs tasks without being a coroutine.
+class TaskAccess {
+ public:
+  /// Runs it in this thread until its first wait. True: it goes on elsewhere, and will run `next`
+  /// once it has finished. False: it has finished, or there was no memory for its frame.
+  template <class T>
+  [[nodiscard]] static bool start(const Task<T>& task, Continuation& next) noexcept {
+    return task.frame_ && task.frame_.promise().start(task.frame_, next);
+  }
+  /// Of a finished task, as all below: it gave a value, and no error.
+  template <class T>
+  [[nodiscard]] static bool succeeded(const Task<T>& task) noexcept {
+    return task.frame_ && task.frame_.promise().succeeded();
+  }
+  template <class T>
+  static T take(const Task<T>& task) {
+    return Task<T>::result_of(task.frame_);
+  }
+};
+
 template <class T>
 Task<T> ValuePromise<T>::get_return_object() noexcept {
   return Task<T>{std::coroutine_handle<ValuePromise>::from_promise(*this)};

@@ -11,7 +11,7 @@
 #include <penstock/core/layer.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/service.hpp>
-#include <penstock/exec/wait.hpp>
+#include <penstock/exec/pause.hpp>
 
 namespace penstock {
 
@@ -94,7 +94,7 @@ class GateService {
       const Result<Time> ready = admit(passage, call);
       if (!ready) co_return ready.error();
       if (*ready <= call.now) break;
-      const bool came = co_await wait_until(call.where(), *ready, call.stop);
+      const bool came = co_await pause_until(call.where(), *ready, call.stop);
       call.now = call.where().now();
       if (!came) co_return ErrorKind::cancelled;
     }
