@@ -17,8 +17,8 @@ namespace explore {
 namespace {
 
 using namespace std::chrono_literals;
-using penstock::BlockingWaiter;
 using penstock::block_until;
+using penstock::BlockingWaiter;
 using penstock::Call;
 using penstock::Executor;
 using penstock::Inline;
@@ -168,8 +168,8 @@ void a_grant_meets_a_deadline_in_a_coroutine() {
   Inline executor;
   Permits permits{0};
   sync::thread giver{[&] { permits.give(); }};
-  const WaitEnd end = sync_wait(
-      executor, permits.take({.deadline = executor.now() + 1s, .executor = &executor}));
+  const WaitEnd end =
+      sync_wait(executor, permits.take({.deadline = executor.now() + 1s, .executor = &executor}));
   giver.join();
   check(permits.free() == (end == WaitEnd::granted ? 0 : 1), "a permit was lost or made");
 }
