@@ -40,6 +40,7 @@ class Waiter {
 
  private:
   friend class WaitList;
+  friend class WakeList;
   Wake wake_;
   Waiter* previous_ = nullptr;
   Waiter* next_ = nullptr;
@@ -73,6 +74,31 @@ class WaitList {
     waiter.previous_ = waiter.next_ = nullptr;
     waiter.linked_ = false;
     return true;
+  }
+
+ private:
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+};
+
+/// Waiters whose end was decided, on their way from under the store's lock to `wake`. They are
+/// linked no more: a stop or a timer that comes now must find that it is too late. *Not
+/// synchronized*: it belongs to the one that decided.
+class WakeList {
+ public:
+  /// `waiter` was unlinked before.
+  void push(Waiter& waiter) noexcept {
+    waiter.next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = &waiter;
+    last_ = &waiter;
+  }
+  /// Without the lock. In the order they came.
+  void wake_all() noexcept {
+    while (Waiter* const waiter = first_) {
+      first_ = waiter->next_;
+      waiter->wake();
+    }
+    last_ = nullptr;
   }
 
  private:

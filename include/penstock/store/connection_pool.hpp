@@ -211,7 +211,7 @@ class ConnectionPool {
   /// use are closed when they come back.
   void close() noexcept {
     std::list<Kept> closing;
-    WaitList waking;
+    WakeList waking;
     {
       const std::lock_guard lock{mutex_};
       closed_ = true;
@@ -227,7 +227,7 @@ class ConnectionPool {
         at = next;
       }
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   [[nodiscard]] Stats stats() const {
@@ -278,9 +278,6 @@ class ConnectionPool {
   }
   static Error refusal(WaitEnd end) noexcept {
     return Error{end == WaitEnd::stopped ? ErrorKind::cancelled : ErrorKind::deadline};
-  }
-  static void wake_all(WaitList& waking) noexcept {
-    while (Waiter* const waiter = waking.pop()) waiter->wake();
   }
 
   // True: admitted or refused at once. False: the waiter is linked and must be waited for.
@@ -376,7 +373,7 @@ class ConnectionPool {
 
   void put(Place place, std::list<Kept> kept, Time now) noexcept {
     kept.front().last_used = now;
-    WaitList waking;
+    WakeList waking;
     Share share = Share::freed;
     {
       const std::lock_guard lock{mutex_};
@@ -403,7 +400,7 @@ class ConnectionPool {
       kept.clear();
       discard(place, share);
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   // What becomes of the share that a closed connection had in the total.
@@ -419,7 +416,7 @@ class ConnectionPool {
   }
 
   void release(Place place, Share share) noexcept {
-    WaitList waking;
+    WakeList waking;
     {
       const std::lock_guard lock{mutex_};
       if (share == Share::freed) {
@@ -430,7 +427,7 @@ class ConnectionPool {
       grant_slots(waking);
       forget_if_unused(place);
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   // Everything below is called with the lock held.
@@ -475,7 +472,7 @@ class ConnectionPool {
     }
     return oldest;
   }
-  void grant_slots(WaitList& waking) noexcept {
+  void grant_slots(WakeList& waking) noexcept {
     while (stats_.connections < options_.max_total) {
       const Place place = oldest_waiter();
       if (place == keys_.end()) return;
