@@ -15,7 +15,6 @@ enum class State : std::uint8_t { closed, open, half_open };
 struct Word {
   State state;
   std::uint8_t generation;
-  friend bool operator==(Word, Word) = default;
 };
 
 namespace stale_result_moves_a_newer_state {

@@ -131,6 +131,7 @@ void run() {
   sync::thread other{add};
   add();
   other.join();
+  check(value >= 1, "nobody got the lock");
 }
 const Bug bug{"spinlock_released_relaxed", run<false>, run<true>};
 }  // namespace spinlock_released_relaxed
@@ -208,6 +209,31 @@ void run() {
 }
 const Bug bug{"release_sequence_broken", run<false>, run<true>};
 }  // namespace message_passed_by_a_plain_store
+
+namespace readers_disagree_about_an_order {
+template <bool right>
+void run() {
+  constexpr auto storing = right ? std::memory_order_seq_cst : std::memory_order_release;
+  constexpr auto loading = right ? std::memory_order_seq_cst : std::memory_order_acquire;
+  sync::atomic<int> x{0};
+  sync::atomic<int> y{0};
+  int x_then_y[2] = {0, 0};
+  sync::thread write_x{[&] { x.store(1, storing); }};
+  sync::thread write_y{[&] { y.store(1, storing); }};
+  sync::thread reader{[&] {
+    x_then_y[0] = x.load(loading);
+    x_then_y[1] = y.load(loading);
+  }};
+  const int first_y = y.load(loading);
+  const int then_x = x.load(loading);
+  write_x.join();
+  write_y.join();
+  reader.join();
+  check(!(x_then_y[0] == 1 && x_then_y[1] == 0 && first_y == 1 && then_x == 0),
+        "two readers saw two stores in opposite orders");
+}
+const Bug bug{"readers_disagree_about_an_order", run<false>, run<true>};
+}  // namespace readers_disagree_about_an_order
 
 }  // namespace
 }  // namespace explore

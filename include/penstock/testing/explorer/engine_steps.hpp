@@ -238,6 +238,7 @@ inline bool Engine::try_lock(Mutex& word) noexcept {
 }
 inline void Engine::unlock(Mutex& word) noexcept {
   if (!running_) return;
+  point();  // whoever tries now finds it locked
   Object& mutex = use(word);
   if (!owns(mutex)) fail("unlocks a mutex that it does not hold");
   give(mutex);
