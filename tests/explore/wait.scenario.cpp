@@ -5,6 +5,7 @@
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/inline.hpp>
+#include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
 #include <penstock/exec/thread_pool.hpp>
@@ -23,6 +24,7 @@ using penstock::Call;
 using penstock::Executor;
 using penstock::Inline;
 using penstock::never;
+using penstock::Scope;
 using penstock::StopSource;
 using penstock::StopToken;
 using penstock::SuspendedWaiter;
@@ -53,6 +55,21 @@ void timer_meets_stop_on_a_pool() {
   sync::thread stopper{[&] { source.request_stop(); }};
   const bool came = sync_wait(pool, wait_a_second(pool, source.token()));
   stopper.join();
+  check(came || source.stop_requested(), "the wait ended by neither");
+}
+
+// The awaiter suspends in one thread of the pool and resumes, maybe, in the other.
+void timer_meets_stop_on_two_threads() {
+  ThreadPool pool{2};
+  StopSource source;
+  Scope scope{pool};
+  bool came = false;
+  const auto body = [&]() -> Task<void> {
+    came = co_await wait_until(pool, pool.now() + 1s, source.token());
+  };
+  scope.spawn(body());
+  source.request_stop();
+  scope.wait();
   check(came || source.stop_requested(), "the wait ended by neither");
 }
 
@@ -194,6 +211,7 @@ void the_permit_goes_round() {
 const Scenario scenarios[] = {
     {"wait/timer_meets_stop", timer_meets_stop},
     {"wait/timer_meets_stop_on_a_pool", timer_meets_stop_on_a_pool},
+    {"wait/timer_meets_stop_on_two_threads", timer_meets_stop_on_two_threads},
     {"wait/a_wait_that_only_a_stop_can_end", a_wait_that_only_a_stop_can_end},
     {"wait/a_blocking_wait_meets_stop", a_blocking_wait_meets_stop},
     {"wait/a_grant_meets_stop", a_grant_meets_stop},

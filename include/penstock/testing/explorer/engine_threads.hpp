@@ -61,6 +61,7 @@ inline void Engine::finish() noexcept {
     local.destroy(local.object);
   }
   thread.status = Status::finished;
+  place_ = nullptr;
   event(9);
   note("ends");
   if (current_ != 0) {

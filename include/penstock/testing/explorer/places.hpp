@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -77,10 +80,34 @@ class Places {
         break;
       }
     }
-    std::string_view function = text.substr(0, at);
-    if (const auto arguments = function.find('('); arguments != function.npos && arguments != 0)
-      function = function.substr(0, arguments);
-    return std::string{file}.append("  ").append(function.substr(0, 90));
+    return std::string{file}.append("  ").append(plain(text.substr(0, at)));
+  }
+
+  // A function's name without return type, arguments and template arguments.
+  static std::string plain(std::string_view function) {
+    std::string name;
+    int depth = 0;
+    for (std::size_t at = 0; at < function.size(); ++at) {
+      const std::string_view rest = function.substr(at);
+      if (depth == 0 && rest.starts_with("(anonymous namespace)::")) {
+        at += std::string_view{"(anonymous namespace)::"}.size() - 1;
+      } else if (depth == 0 && rest.starts_with("operator()")) {
+        name += "operator()";
+        at += std::string_view{"operator()"}.size() - 1;
+      } else if (function[at] == '<' || function[at] == '{') {
+        ++depth;
+      } else if (function[at] == '>' || function[at] == '}') {
+        --depth;
+      } else if (depth == 0 && function[at] == '(') {
+        break;
+      } else if (depth == 0 && function[at] == ' ') {
+        name.clear();
+      } else if (depth == 0) {
+        name += function[at];
+      }
+    }
+    if (const auto inside = name.find("penstock::"); inside == 0) name.erase(0, 10);
+    return name;
   }
 
   static std::uintptr_t load_address() {
