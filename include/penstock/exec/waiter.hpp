@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cassert>
 #include <concepts>
 #include <coroutine>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include <penstock/core/call.hpp>
+#include <penstock/core/error.hpp>
 #include <penstock/core/executor.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
@@ -81,24 +84,28 @@ class WaitList {
   Waiter* last_ = nullptr;
 };
 
-/// Waiters whose end was decided, on their way from under the store's lock to `wake`. They are
-/// linked no more: a stop or a timer that comes now must find that it is too late. *Not
-/// synchronized*: it belongs to the one that decided.
+/// Waiters whose wait was decided under the lock, to be woken without it, in the order they came.
+/// Not linked in any `WaitList` any more, so nobody can withdraw them. *Not synchronized.*
 class WakeList {
  public:
-  /// `waiter` was unlinked before.
+  WakeList() noexcept = default;
+  WakeList(const WakeList&) = delete;
+  WakeList& operator=(const WakeList&) = delete;
+  ~WakeList() { assert(first_ == nullptr && "penstock: who was granted something is not woken"); }
+
   void push(Waiter& waiter) noexcept {
-    waiter.next_ = nullptr;
+    assert(!waiter.linked_);
     (last_ != nullptr ? last_->next_ : first_) = &waiter;
     last_ = &waiter;
   }
-  /// Without the lock. In the order they came.
   void wake_all() noexcept {
-    while (Waiter* const waiter = first_) {
-      first_ = waiter->next_;
-      waiter->wake();
-    }
+    Waiter* waiter = std::exchange(first_, nullptr);
     last_ = nullptr;
+    while (waiter != nullptr) {
+      Waiter& woken = *waiter;
+      waiter = std::exchange(woken.next_, nullptr);
+      woken.wake();  // it may be gone after
+    }
   }
 
  private:
@@ -108,6 +115,11 @@ class WakeList {
 
 /// How a wait in a store ended.
 enum class WaitEnd : unsigned char { granted, stopped, timed_out };
+
+/// The error of a wait that was not granted.
+[[nodiscard]] constexpr ErrorKind refusal_of(WaitEnd end) noexcept {
+  return end == WaitEnd::stopped ? ErrorKind::cancelled : ErrorKind::deadline;
+}
 
 /// `withdraw(waiter)`: takes the store's lock and unlinks the waiter; false when it was not
 /// linked any more. Must not throw.

@@ -175,7 +175,7 @@ class ConnectionPool {
     BlockingWaiter<Withdrawn> waiter{Withdrawn{this}};
     if (!admit(key, request, waiter)) {
       const WaitEnd end = waiter.wait(call);
-      if (end != WaitEnd::granted) return refusal(end);
+      if (end != WaitEnd::granted) return refusal_of(end);
     }
     if (request.refused) return ErrorKind::closed;
     if (take_usable(request, call)) return lease(request, call);
@@ -198,7 +198,7 @@ class ConnectionPool {
     if (!admit(key, request, waiter)) {
       const WaitEnd end = co_await waiter;
       call.now = call.where().now();
-      if (end != WaitEnd::granted) co_return refusal(end);
+      if (end != WaitEnd::granted) co_return refusal_of(end);
     }
     if (request.refused) co_return ErrorKind::closed;
     if (take_usable(request, call)) co_return lease(request, call);
@@ -275,9 +275,6 @@ class ConnectionPool {
 
   static Request& record_of(Waiter& waiter) noexcept {
     return *static_cast<Request*>(waiter.record);
-  }
-  static Error refusal(WaitEnd end) noexcept {
-    return Error{end == WaitEnd::stopped ? ErrorKind::cancelled : ErrorKind::deadline};
   }
 
   // True: admitted or refused at once. False: the waiter is linked and must be waited for.
