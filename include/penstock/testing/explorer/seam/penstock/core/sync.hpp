@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <concepts>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -107,13 +110,13 @@ requires(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(std::uint64_t)) 
 
   static std::uint64_t bits(T value) noexcept {
     std::uint64_t word = 0;
-    std::memcpy(&word, &value, sizeof value);
+    std::memcpy(&word, &value, sizeof value);  // padding included, as in the real one
     return word;
   }
   static T value(std::uint64_t word) noexcept {
-    T value;
-    std::memcpy(&value, &word, sizeof value);
-    return value;
+    std::array<std::byte, sizeof(T)> bytes;
+    std::memcpy(bytes.data(), &word, sizeof bytes);
+    return std::bit_cast<T>(bytes);
   }
   static constexpr std::memory_order on_failure(std::memory_order order) noexcept {
     if (order == std::memory_order_acq_rel) return std::memory_order_acquire;
