@@ -41,6 +41,29 @@ struct Alarm final : Timer {
   int fired = 0;
 };
 
+struct Ring final : Timer {
+  Ring(Parker& end, Time at) noexcept
+      : Timer([](Timer& timer) noexcept { static_cast<Ring&>(timer).parker.unpark(); }),
+        parker(end) {
+    when = at;
+  }
+  Parker& parker;
+};
+struct Wait final : Job {
+  Wait(ThreadPool& in, Parker& until, Parker& then) noexcept
+      : Job([](Job& job) noexcept {
+          auto& self = static_cast<Wait&>(job);
+          static_cast<void>(self.pool.wait(self.parker, never));
+          self.end.unpark();
+        }),
+        pool(in),
+        parker(until),
+        end(then) {}
+  ThreadPool& pool;
+  Parker& parker;
+  Parker& end;
+};
+
 void a_post_wakes_the_inline_driver() {
   Inline executor;
   Parker done;
@@ -121,20 +144,6 @@ void a_pool_of_two_takes_two_jobs_at_once() {
   ThreadPool pool{2};
   Parker met;
   Parker done;
-  struct Wait final : Job {
-    Wait(ThreadPool& in, Parker& until, Parker& then) noexcept
-        : Job([](Job& job) noexcept {
-            auto& self = static_cast<Wait&>(job);
-            static_cast<void>(self.pool.wait(self.parker, never));
-            self.end.unpark();
-          }),
-          pool(in),
-          parker(until),
-          end(then) {}
-    ThreadPool& pool;
-    Parker& parker;
-    Parker& end;
-  };
   Wait waits{pool, met, done};
   Unpark unparks{met};
   pool.post(waits);
@@ -201,14 +210,6 @@ void two_timers_fire_in_their_order() {
 void a_timer_that_becomes_the_first_wakes_the_sleeper() {
   ThreadPool pool{1};
   Parker done;
-  struct Ring final : Timer {
-    Ring(Parker& end, Time at) noexcept
-        : Timer([](Timer& timer) noexcept { static_cast<Ring&>(timer).parker.unpark(); }),
-          parker(end) {
-      when = at;
-    }
-    Parker& parker;
-  };
   Alarm far{pool.now() + 100s};
   Ring near{done, pool.now() + 1s};
   pool.arm(far);
@@ -217,6 +218,86 @@ void a_timer_that_becomes_the_first_wakes_the_sleeper() {
   other.join();
   static_cast<void>(pool.disarm(near));
   static_cast<void>(pool.disarm(far));
+}
+
+void a_timer_armed_from_outside_wakes_the_driver() {
+  Inline executor;
+  Parker done;
+  Ring ring{done, sync::now() + 1s};
+  sync::thread other{[&] { executor.arm(ring); }};
+  check(executor.wait(done, never), "woken by nothing");
+  other.join();
+  static_cast<void>(executor.disarm(ring));
+}
+
+void an_unpark_at_the_last_moment_leaves_nothing_behind() {
+  Inline executor;
+  Parker first;
+  sync::thread other{[&] { first.unpark(); }};
+  static_cast<void>(executor.wait(first, sync::now() + 1s));
+  other.join();
+  Parker second;
+  Count count;
+  executor.post(count);
+  check(!executor.wait(second, sync::now() + 1s), "woken by nothing");
+  check(count.ran == 1, "a job was lost or ran twice");
+}
+
+void a_timer_fires_while_another_blocks() {
+  ThreadPool pool{2};
+  Parker near_fired;
+  Parker done;
+  struct Block final : Timer {
+    Block(ThreadPool& in, Parker& until, Parker& then, Time at) noexcept
+        : Timer([](Timer& timer) noexcept {
+            auto& self = static_cast<Block&>(timer);
+            static_cast<void>(self.pool.wait(self.parker, never));
+            self.end.unpark();
+          }),
+          pool(in),
+          parker(until),
+          end(then) {
+      when = at;
+    }
+    ThreadPool& pool;
+    Parker& parker;
+    Parker& end;
+  };
+  Block first{pool, near_fired, done, pool.now() + 1s};
+  Ring second{near_fired, pool.now() + 2s};
+  pool.arm(first);
+  pool.arm(second);
+  check(pool.wait(done, never), "woken by nothing");
+  static_cast<void>(pool.disarm(first));
+  static_cast<void>(pool.disarm(second));
+}
+
+void no_job_waits_for_a_timer() {
+  let_time_wait();
+  ThreadPool pool{2};
+  const Time start = sync::now();
+  Alarm far{start + 100s};
+  Parker met;
+  Parker done;
+  Wait waits{pool, met, done};
+  Unpark unparks{met};
+  pool.arm(far);
+  pool.post(waits);
+  pool.post(unparks);
+  check(pool.wait(done, never), "woken by nothing");
+  check(sync::now() == start, "a job was left to whoever waits for a timer");
+  static_cast<void>(pool.disarm(far));
+}
+
+void a_pool_ends_without_waiting_for_its_timers() {
+  let_time_wait();
+  const Time start = sync::now();
+  Alarm far{start + 100s};
+  {
+    ThreadPool pool{1};
+    pool.arm(far);
+  }
+  check(sync::now() == start && far.fired == 0, "the end of a pool waited for a timer");
 }
 
 const Scenario scenarios[] = {
@@ -232,6 +313,14 @@ const Scenario scenarios[] = {
     {"executor/two_timers_fire_in_their_order", two_timers_fire_in_their_order},
     {"executor/a_timer_that_becomes_the_first_wakes_the_sleeper",
      a_timer_that_becomes_the_first_wakes_the_sleeper},
+    {"executor/a_timer_armed_from_outside_wakes_the_driver",
+     a_timer_armed_from_outside_wakes_the_driver},
+    {"executor/an_unpark_at_the_last_moment_leaves_nothing_behind",
+     an_unpark_at_the_last_moment_leaves_nothing_behind},
+    {"executor/a_timer_fires_while_another_blocks", a_timer_fires_while_another_blocks},
+    {"executor/no_job_waits_for_a_timer", no_job_waits_for_a_timer},
+    {"executor/a_pool_ends_without_waiting_for_its_timers",
+     a_pool_ends_without_waiting_for_its_timers},
 };
 
 }  // namespace

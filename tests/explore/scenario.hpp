@@ -9,6 +9,7 @@
 namespace explore {
 
 using penstock::testing::explorer::check;
+using penstock::testing::explorer::let_time_wait;
 using penstock::testing::explorer::Var;
 
 /// A few threads around one primitive. At most three with the one that runs the scenario, where

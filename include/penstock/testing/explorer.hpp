@@ -25,6 +25,13 @@ inline void check(bool holds, const char* sentence) noexcept {
   if (!holds) hook::broken(sentence);
 }
 
+/// From now on in this execution time passes only when no thread can go on otherwise. Usually it
+/// may pass at any step, so that every timeout is met; where a lost wake-up would be made good by
+/// a timer, this shows it: nothing was late when `sync::now()` stands still.
+inline void let_time_wait() noexcept {
+  hook::let_time_wait();
+}
+
 /// Plain data whose accesses are checked for races also in a program without instrumentation.
 template <class T>
 class Var {

@@ -63,6 +63,7 @@ class Engine {
     sleeps_ = 0;
     now_ = Time{Duration{1'000'000'000'000}};
     clock_hash_ = 1;
+    time_waits_ = false;
     limits_ = limits;
     schedule_ = &schedule;
     body_ = body;
@@ -123,6 +124,7 @@ class Engine {
   void join(std::uint32_t number) noexcept;
   [[nodiscard]] std::uint32_t this_thread() const noexcept { return running_ ? current_ + 1 : 1; }
   [[nodiscard]] Time now() noexcept;
+  void let_time_wait() noexcept { time_waits_ = true; }
   [[nodiscard]] void* per_thread(const void* key,
                                  std::size_t size,
                                  void (*construct)(void*),
@@ -276,6 +278,7 @@ class Engine {
   Verdict verdict_ = Verdict::passed;
   Limits limits_;
   Time now_{};
+  bool time_waits_ = false;
   std::uint64_t clock_hash_ = 0;
   Schedule* schedule_ = nullptr;
   void (*body_)() = nullptr;

@@ -84,7 +84,7 @@ inline Candidates Engine::candidates() const noexcept {
   for (unsigned thread = 0; thread < thread_count_; ++thread) {
     if (thread != current_ && can_go_on(threads_[thread])) found.add(thread);
   }
-  if (sleepers_ != 0) {
+  if (sleepers_ != 0 && !(time_waits_ && found.count != 0)) {
     for (unsigned thread = 0; thread < thread_count_; ++thread) {
       if (threads_[thread].status != Status::sleeping || threads_[thread].deadline == never)
         continue;

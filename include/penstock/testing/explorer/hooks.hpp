@@ -91,6 +91,8 @@ void unjoined(std::uint32_t thread) noexcept;
                                void (*destroy)(void*) noexcept) noexcept;
 /// A plain access to be checked against all others.
 void access(const volatile void* where, std::size_t size, bool writes) noexcept;
+/// From now on in this execution time passes only when nothing else can go on.
+void let_time_wait() noexcept;
 /// Fails the execution: what a scenario checks does not hold.
 void broken(const char* sentence) noexcept;
 }  // namespace hook

@@ -116,6 +116,9 @@ void access(const volatile void* where, std::size_t size, bool writes) noexcept 
   PENSTOCK_HERE;
   Engine::instance().access(where, size, writes);
 }
+void let_time_wait() noexcept {
+  Engine::instance().let_time_wait();
+}
 void broken(const char* sentence) noexcept {
   PENSTOCK_HERE;
   Engine::instance().fail("%s", sentence);
