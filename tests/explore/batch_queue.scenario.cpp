@@ -25,6 +25,7 @@ using penstock::Call;
 using penstock::Duration;
 using penstock::ErrorKind;
 using penstock::Inline;
+using penstock::Parker;
 using penstock::Result;
 using penstock::Scope;
 using penstock::SizeWeightAge;
@@ -146,6 +147,24 @@ void who_waits_for_room_may_leave() {
   check(is_reply(result, 2) || is(result, ErrorKind::cancelled), "neither replied nor cancelled");
 }
 
+void a_cancelled_caller_never_waits_for_the_handler() {
+  ThreadPool pool{1};
+  Parker caller_left;
+  const auto handle = [&](std::span<int> items) {
+    static_cast<void>(pool.wait(caller_left, penstock::never));
+    return doubled(items);
+  };
+  Queue queue{pool, handle, at_once()};
+  StopSource source;
+  sync::thread caller{[&] {
+    const Result<int> result = queue.submit_and_wait(1, {.stop = source.token()});
+    check(is(result, ErrorKind::cancelled), "a reply from a handler that waits for the caller");
+    caller_left.unpark();
+  }};
+  source.request_stop();
+  caller.join();
+}
+
 void it_ends_while_a_cancelled_item_is_in_the_handler() {
   ThreadPool pool{1};
   StopSource source;
@@ -198,6 +217,8 @@ const Scenario scenarios[] = {
     {"batch_queue/flush_meets_submit", flush_meets_submit},
     {"batch_queue/drain_waits_for_what_was_there", drain_waits_for_what_was_there},
     {"batch_queue/who_waits_for_room_may_leave", who_waits_for_room_may_leave},
+    {"batch_queue/a_cancelled_caller_never_waits_for_the_handler",
+     a_cancelled_caller_never_waits_for_the_handler},
     {"batch_queue/it_ends_while_a_cancelled_item_is_in_the_handler",
      it_ends_while_a_cancelled_item_is_in_the_handler},
     {"batch_queue/coroutines_on_one_thread", coroutines_on_one_thread},

@@ -37,7 +37,7 @@ void deposits_and_spends_balance() {
 }
 
 void a_refund_at_the_most_adds_nothing() {
-  RetryBudget budget{{.ratio = 1, .floor_tokens = 2, .max_tokens = 2}};
+  RetryBudget budget{{.ratio = 0.5, .floor_tokens = 2, .max_tokens = 2}};
   sync::thread depositor{[&] { budget.on_success(); }};
   const bool spent = budget.try_spend();
   if (spent) budget.refund();

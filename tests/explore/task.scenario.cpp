@@ -139,6 +139,27 @@ void a_scope_is_filled_from_two_threads() {
   check(ran == 2, "the scope ended before its tasks");
 }
 
+void a_task_spawns_another_while_the_scope_is_joined() {
+  ThreadPool pool{2};
+  int first = 0;
+  int second = 0;
+  {
+    Scope scope{pool};
+    const auto inner = [&]() -> Task<void> {
+      ++second;
+      co_return;
+    };
+    const auto outer = [&]() -> Task<void> {
+      scope.spawn(inner());
+      ++first;
+      co_return;
+    };
+    scope.spawn(outer());
+    scope.wait();
+  }
+  check(first == 1 && second == 1, "the scope ended before its tasks");
+}
+
 const Scenario scenarios[] = {
     {"task/finishes_in_another_thread", a_task_finishes_in_another_thread},
     {"task/throws_in_another_thread", a_task_throws_in_another_thread},
@@ -146,6 +167,8 @@ const Scenario scenarios[] = {
     {"task/sync_wait_on_a_pool", sync_wait_on_a_pool},
     {"task/two_threads_wait_on_one_pool", two_threads_wait_on_one_pool},
     {"task/a_scope_outlives_its_tasks", a_scope_outlives_its_tasks},
+    {"task/a_task_spawns_another_while_the_scope_is_joined",
+     a_task_spawns_another_while_the_scope_is_joined},
     {"task/a_scope_is_filled_from_two_threads", a_scope_is_filled_from_two_threads},
 };
 
