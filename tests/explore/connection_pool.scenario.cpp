@@ -185,6 +185,32 @@ void a_grant_meets_close() {
   check(world.open == 0, "a connection was left open");
 }
 
+// The key of the waiter has no connection, and is forgotten as soon as nobody waits for it.
+void close_meets_cancel_of_another_key() {
+  World world;
+  {
+    ConnectionPool<Blocking> pool{{&world}, {.max_per_key = 1, .max_total = 1}};
+    Call call;
+    auto lease = pool.acquire(1, call);
+    StopSource source;
+    sync::thread waiter{[&] {
+      Call mine{.stop = source.token()};
+      auto second = pool.acquire(2, mine);
+      check(!second, "a connection beyond the cap");
+      check(second.error().kind() == ErrorKind::closed ||
+                second.error().kind() == ErrorKind::cancelled,
+            "ended by neither");
+    }};
+    sync::thread stopper{[&] { source.request_stop(); }};
+    pool.close();
+    waiter.join();
+    stopper.join();
+    lease->give_back();
+    expect_empty_handed(pool);
+  }
+  check(world.open == 0, "a connection was left open");
+}
+
 void a_dropped_lease_makes_room() {
   World world;
   {
@@ -275,6 +301,7 @@ const Scenario scenarios[] = {
     {"connection_pool/a_grant_meets_cancel", a_grant_meets_cancel},
     {"connection_pool/a_grant_meets_a_deadline", a_grant_meets_a_deadline},
     {"connection_pool/a_grant_meets_close", a_grant_meets_close},
+    {"connection_pool/close_meets_cancel_of_another_key", close_meets_cancel_of_another_key},
     {"connection_pool/a_dropped_lease_makes_room", a_dropped_lease_makes_room},
     {"connection_pool/keys_share_the_total", keys_share_the_total},
     {"connection_pool/a_failed_connect_passes_its_place_on", a_failed_connect_passes_its_place_on},

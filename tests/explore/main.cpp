@@ -267,7 +267,7 @@ int main(std::span<const std::string_view> arguments) {
     case Options::Action::depth_first:
       return search(options, chosen);
     case Options::Action::path:
-      if (chosen.size() != 1) return usage_error("--path is of one scenario; name it whole");
+      if (chosen.size() != 1) return usage_error("--path is of one scenario; give its whole name");
       return follow(options, chosen.front());
     default:
       return run_randomly(options, chosen);

@@ -299,8 +299,9 @@ inline bool Engine::free(void* pointer) noexcept {
 
 inline void Engine::foreign_atomic(const volatile void* where) noexcept {
   if (!running_ || !arena_.contains(where)) return;
-  for (std::size_t at = arena_.offset_of(where) / 4;; ++at) {
-    Foreign& foreign = foreign_[at % foreign_.size()];
+  const std::size_t first = arena_.offset_of(where) / 4;
+  for (std::size_t probe = 0; probe < foreign_.size(); ++probe) {
+    Foreign& foreign = foreign_[(first + probe) % foreign_.size()];
     if (foreign.execution != execution_) {
       foreign.where = where;
       foreign.execution = execution_;
@@ -313,6 +314,7 @@ inline void Engine::foreign_atomic(const volatile void* where) noexcept {
     ++me().clock.at[current_];
     return;
   }
+  fail("more than %zu atomics that are not behind the seam", foreign_.size());
 }
 
 inline void Engine::look_at_the_heap() noexcept {
