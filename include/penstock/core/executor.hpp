@@ -174,10 +174,10 @@ class [[nodiscard]] CurrentExecutor {
 
  private:
   friend class Executor;
-  static Executor*& slot() noexcept {
-    static thread_local Executor* current = nullptr;
-    return current;
-  }
+  struct Slot {
+    Executor* current = nullptr;
+  };
+  static Executor*& slot() noexcept { return sync::per_thread<Slot>().current; }
   Executor* previous_;
 };
 

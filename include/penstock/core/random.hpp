@@ -26,16 +26,18 @@ class Random {
   std::uint64_t state_;
 };
 
-/// 64 random bits from a generator of this thread, seeded by its address and the clock, so that
-/// threads and restarts differ. No lock. *Safe from any thread.*
+/// The generator of one thread, seeded by its address and the clock, so that threads and restarts
+/// differ. *One thread at a time.*
+class ThreadRandom : public Random {
+ public:
+  ThreadRandom() noexcept
+      : Random(mix(reinterpret_cast<std::uintptr_t>(this)) ^
+               static_cast<std::uint64_t>(sync::now().time_since_epoch().count())) {}
+};
+
+/// 64 random bits from the calling thread's generator. No lock. *Safe from any thread.*
 [[nodiscard]] inline std::uint64_t random_bits() noexcept {
-  static thread_local Random random = [] {
-    static thread_local const char here = 0;
-    const auto address = reinterpret_cast<std::uintptr_t>(&here);
-    const auto ticks = static_cast<std::uint64_t>(sync::now().time_since_epoch().count());
-    return Random{Random::mix(address) ^ ticks};
-  }();
-  return random();
+  return sync::per_thread<ThreadRandom>()();
 }
 
 }  // namespace penstock

@@ -27,7 +27,7 @@ namespace penstock {
 /// that the lock is taken once for many blocks, and none of them gets stuck on a thread that only
 /// ends what another starts (Bonwick and Adams, Magazines and Vmem, USENIX 2001). The depot
 /// keeps at most `kept_bytes`; what is more goes back to the heap, as do larger frames, and all of
-/// them under an address sanitizer, which could otherwise not see a use after free.
+/// them under an address sanitizer or the explorer, which could otherwise not see a use after free.
 class FrameCache {
  public:
   static constexpr std::size_t granule = 64;
@@ -37,30 +37,28 @@ class FrameCache {
 
   /// Null when there is no memory.
   [[nodiscard]] static void* allocate(std::size_t size) noexcept {
-#ifndef PENSTOCK_PLAIN_FRAMES
-    const std::size_t index = class_of(size);
-    if (index < classes && state() != State::gone) {
-      Rack& rack = here().racks_[index];
-      if (rack.loaded.count == 0) reload(rack, index);
-      if (rack.loaded.count != 0) return rack.loaded.pop();
-      size = bytes_of(index);
+    if constexpr (keeps) {
+      const std::size_t index = class_of(size);
+      if (index < classes && state() != State::gone) {
+        Rack& rack = here().racks[index];
+        if (rack.loaded.count == 0) reload(rack, index);
+        if (rack.loaded.count != 0) return rack.loaded.pop();
+        size = bytes_of(index);
+      }
     }
-#endif
     return ::operator new(size, std::nothrow);
   }
 
   static void release(void* memory, std::size_t size) noexcept {
-#ifndef PENSTOCK_PLAIN_FRAMES
-    const std::size_t index = class_of(size);
-    if (index < classes && state() != State::gone) {
-      Rack& rack = here().racks_[index];
-      if (rack.loaded.count == magazine) unload(rack, index);
-      rack.loaded.push(memory);
-      return;
+    if constexpr (keeps) {
+      const std::size_t index = class_of(size);
+      if (index < classes && state() != State::gone) {
+        Rack& rack = here().racks[index];
+        if (rack.loaded.count == magazine) unload(rack, index);
+        rack.loaded.push(memory);
+        return;
+      }
     }
-#else
-    static_cast<void>(size);
-#endif
     ::operator delete(memory);
   }
 
@@ -73,6 +71,12 @@ class FrameCache {
   }
 
  private:
+#ifdef PENSTOCK_PLAIN_FRAMES
+  static constexpr bool keeps = false;
+#else
+  static constexpr bool keeps = sync::keeps_freed_frames;
+#endif
+
   struct Block {
     Block* next;
     Block* next_magazine;  // of the first in a magazine that is in the depot
@@ -136,6 +140,19 @@ class FrameCache {
   };
 
   enum class State : unsigned char { fresh, gone };
+  struct Racks {
+    std::array<Rack, classes> racks{};
+    Racks() noexcept = default;
+    Racks(const Racks&) = delete;
+    Racks& operator=(const Racks&) = delete;
+    ~Racks() {
+      state() = State::gone;
+      for (Rack& rack : racks) {
+        rack.loaded.free_all();
+        rack.spare.free_all();
+      }
+    }
+  };
 
   static constexpr std::size_t class_of(std::size_t size) noexcept {
     return (size - 1) / granule;
@@ -145,12 +162,10 @@ class FrameCache {
   }
   // Trivially destructible, so it can still be read while the thread's other objects go.
   static State& state() noexcept {
-    static thread_local State state = State::fresh;
-    return state;
+    return sync::per_thread<State>();
   }
-  static FrameCache& here() noexcept {
-    static thread_local FrameCache cache;
-    return cache;
+  static Racks& here() noexcept {
+    return sync::per_thread<Racks>();
   }
   // Never destroyed: threads may end after everything else has.
   static Depot& depot() noexcept {
@@ -174,17 +189,6 @@ class FrameCache {
     if (rack.spare.count != 0 && !depot().give(rack.spare, index)) rack.spare.free_all();
     rack.spare = std::exchange(rack.loaded, Stack{});
   }
-
-  FrameCache() noexcept = default;
-  ~FrameCache() {
-    state() = State::gone;
-    for (Rack& rack : racks_) {
-      rack.loaded.free_all();
-      rack.spare.free_all();
-    }
-  }
-
-  std::array<Rack, classes> racks_{};
 };
 
 }  // namespace penstock

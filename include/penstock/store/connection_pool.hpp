@@ -211,7 +211,7 @@ class ConnectionPool {
   /// use are closed when they come back.
   void close() noexcept {
     std::list<Kept> closing;
-    WaitList waking;
+    WakeList waking;
     {
       const std::lock_guard lock{mutex_};
       closed_ = true;
@@ -227,7 +227,7 @@ class ConnectionPool {
         at = next;
       }
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   [[nodiscard]] Stats stats() const {
@@ -275,9 +275,6 @@ class ConnectionPool {
 
   static Request& record_of(Waiter& waiter) noexcept {
     return *static_cast<Request*>(waiter.record);
-  }
-  static void wake_all(WaitList& waking) noexcept {
-    while (Waiter* const waiter = waking.pop()) waiter->wake();
   }
 
   // True: admitted or refused at once. False: the waiter is linked and must be waited for.
@@ -373,7 +370,7 @@ class ConnectionPool {
 
   void put(Place place, std::list<Kept> kept, Time now) noexcept {
     kept.front().last_used = now;
-    WaitList waking;
+    WakeList waking;
     Share share = Share::freed;
     {
       const std::lock_guard lock{mutex_};
@@ -400,7 +397,7 @@ class ConnectionPool {
       kept.clear();
       discard(place, share);
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   // What becomes of the share that a closed connection had in the total.
@@ -416,7 +413,7 @@ class ConnectionPool {
   }
 
   void release(Place place, Share share) noexcept {
-    WaitList waking;
+    WakeList waking;
     {
       const std::lock_guard lock{mutex_};
       if (share == Share::freed) {
@@ -427,7 +424,7 @@ class ConnectionPool {
       grant_slots(waking);
       forget_if_unused(place);
     }
-    wake_all(waking);
+    waking.wake_all();
   }
 
   // Everything below is called with the lock held.
@@ -472,7 +469,7 @@ class ConnectionPool {
     }
     return oldest;
   }
-  void grant_slots(WaitList& waking) noexcept {
+  void grant_slots(WakeList& waking) noexcept {
     while (stats_.connections < options_.max_total) {
       const Place place = oldest_waiter();
       if (place == keys_.end()) return;
