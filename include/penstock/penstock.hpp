@@ -13,6 +13,7 @@
 #include <penstock/core/stop.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/exec/event_loop.hpp>
+#include <penstock/exec/event_loops.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>
