@@ -169,6 +169,8 @@ TYPED_TEST(event_loop_stress, no_job_is_lost_between_posts_and_stops) {
   posted = true;
   loop.stop();
   runner.join();
+  // The first may find the last stop, which no `run` has met.
+  EXPECT_TRUE(loop.run_until_idle());
   EXPECT_TRUE(loop.run_until_idle());
   EXPECT_EQ(ran, 3000);
 }
@@ -309,12 +311,8 @@ TEST(inline_stress, a_wait_is_ended_by_posts_and_stops_of_other_threads) {
     Call call{.stop = source.token(), .executor = &executor};
     EXPECT_FALSE(block_until(call, never));
     other.join();
-    Parker nobody;
-    static_cast<void>(executor.wait(nobody, executor.now()));
-    EXPECT_LE(ran, 1);
-    if (ran == 0) {
-      static_cast<void>(executor.wait(nobody, executor.now() + 1us));
-    }
+    const auto behind_it = []() -> Task<void> { co_return; };
+    sync_wait(executor, behind_it());
     EXPECT_EQ(ran, 1);
   }
 }

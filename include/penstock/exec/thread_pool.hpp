@@ -112,8 +112,9 @@ class ThreadPool final : public Executor {
     return give(function, call.priority, call.deadline, [&](exec::Work& work, Priority level) {
       Admission admission{&work, level};
       BlockingWaiter waiter{Withdraw{&queue_, &for_room_}};
-      const Result<void> queued = queue_up(admission, waiter);
-      if (!queued || admission.accepted) return queued;
+      const Result<Place> place = queue_up(admission, waiter);
+      if (!place) return Result<void>{place.error()};
+      if (*place == Place::queue) return Result<void>{};
       return admitted(waiter.wait(call), admission);
     });
   }
@@ -129,8 +130,9 @@ class ThreadPool final : public Executor {
     Submission<exec::submitted_t<F>> submission{*state};
     Admission admission{state, call.priority};
     SuspendedWaiter waiter{call, Withdraw{&queue_, &for_room_}};
-    Result<void> queued = queue_up(admission, waiter);
-    if (queued && !admission.accepted) {
+    const Result<Place> place = queue_up(admission, waiter);
+    Result<void> queued = place ? Result<void>{} : Result<void>{place.error()};
+    if (place && *place == Place::line) {
       const WaitEnd end = co_await waiter;
       queued = admitted(end, admission);
     }
@@ -201,7 +203,7 @@ class ThreadPool final : public Executor {
   struct Admission {
     exec::Work* work;
     Priority priority;
-    bool accepted = false;
+    bool accepted = false;  // by the worker that wakes its waiter
   };
   struct Withdraw {
     RunQueue* queue;
@@ -246,20 +248,19 @@ class ThreadPool final : public Executor {
     if (queued_ >= max_queue_ || !for_room_.empty()) return ErrorKind::overloaded;
     return {};
   }
-  // Accepted, or in line for it, or refused.
-  [[nodiscard]] Result<void> queue_up(Admission& admission, Waiter& waiter) noexcept {
+  enum class Place : unsigned char { queue, line };
+  // In the queue, or in line for it, or refused. Of one in line only its waiter tells more.
+  [[nodiscard]] Result<Place> queue_up(Admission& admission, Waiter& waiter) noexcept {
     const RunQueue::Lock lock{queue_.mutex};
     const Result<void> room = room_now();
     if (room) {
       accept(*admission.work, admission.priority);
-      admission.accepted = true;
-    } else if (room.error().kind() != ErrorKind::overloaded || holds_this_thread()) {
-      return room;
-    } else {
-      waiter.record = &admission;
-      for_room_.push(waiter);
+      return Place::queue;
     }
-    return {};
+    if (room.error().kind() != ErrorKind::overloaded || holds_this_thread()) return room.error();
+    waiter.record = &admission;
+    for_room_.push(waiter);
+    return Place::line;
   }
   [[nodiscard]] static Result<void> admitted(WaitEnd end, const Admission& admission) noexcept {
     if (end == WaitEnd::stopped) return ErrorKind::cancelled;
