@@ -16,6 +16,7 @@
 
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
+#include <penstock/exec/mode.hpp>
 
 #include <batch/help.hpp>
 #include <batch/progress.hpp>
@@ -27,14 +28,8 @@ namespace batch {
 using penstock::Duration;
 using penstock::Error;
 using penstock::ErrorKind;
+using penstock::Mode;
 using penstock::Result;
-
-/// Where the calls are made.
-enum class Mode : std::uint8_t {
-  in_caller,  ///< "inline": one after the other, in the calling thread
-  threads,    ///< blocking calls on a pool of threads
-  async,      ///< coroutines on one event loop
-};
 
 enum class Action : std::uint8_t { run, dry_run, help, version };
 
@@ -46,7 +41,7 @@ struct Options {
   std::vector<llm::ModelSpec> models;  ///< in order of preference
   std::string base_url;                ///< for the models that name none; may be empty
   std::size_t concurrency = 16;        ///< 1..10000
-  Mode mode = Mode::async;
+  Mode mode = Mode::async;             ///< where the calls are made
   std::optional<std::uint64_t> requests_per_minute;  ///< none: no limit of ours
   std::optional<std::uint64_t> tokens_per_minute;    ///< none: no limit of ours
   std::uint32_t max_attempts = 8;                    ///< 1..100 for each prompt

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -15,7 +15,7 @@
 
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
-#include <penstock/exec/scope.hpp>
+#include <penstock/exec/mode.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/http/async_transport.hpp>
 #include <penstock/http/socket_transport.hpp>
@@ -70,6 +70,10 @@ inline int complain(Exit code, const std::string& sentence) {
   return journal.append_errors(failures);
 }
 
+[[nodiscard]] inline penstock::ModeOptions mode_options(const Options& options) {
+  return {.mode = options.mode, .concurrency = options.concurrency};
+}
+
 [[nodiscard]] inline Writer::Options writer_options() {
   // No age: a line leaves as soon as the file is free, and waits for company only meanwhile.
   return {.release = penstock::SizeWeightAge{{.max_items = 1024, .max_age = Duration::zero()}},
@@ -105,55 +109,32 @@ template <class Transport>
           .tokens_per_minute = static_cast<double>(options.tokens_per_minute.value_or(0))};
 }
 
-/// The prompts one by one, in this thread.
-template <class Transport>
+/// As many prompts in flight as asked for: by workers that block, or coroutines on the loop.
+template <class Transport, class ExecutorType>
 void work(const Options& options,
           Ledger& ledger,
           Journal& journal,
           llm::ModelFactory<Transport>& factory,
-          penstock::Inline& executor) {
-  Writer writer{executor,
-                [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
-                writer_options()};
-  work_blocking(Desk<Transport>{ledger, factory, writer, options, executor});
-}
-
-/// As many threads as prompts in flight, each blocking in its calls.
-template <class Transport>
-void work(const Options& options,
-          Ledger& ledger,
-          Journal& journal,
-          llm::ModelFactory<Transport>& factory,
-          penstock::ThreadPool& threads) {
-  penstock::ThreadPool disk{1};
-  Writer writer{disk,
-                [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
-                writer_options()};
-  const Desk<Transport> desk{ledger, factory, writer, options, threads};
-  const auto worker = [](const Desk<Transport>& at) -> Task<void> {
-    work_blocking(at);
-    co_return;
+          ExecutorType& executor) {
+  const auto write_with = [&](Executor& disk) {
+    Writer writer{disk,
+                  [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
+                  writer_options()};
+    const Desk<Transport> desk{ledger, factory, writer, options, executor};
+    penstock::run_workers(executor, mode_options(options).workers(), [&] {
+      if constexpr (std::same_as<ExecutorType, penstock::EventLoop>) {
+        return work_async(desk);
+      } else {
+        work_blocking(desk);
+      }
+    });
   };
-  penstock::Scope scope{threads};
-  for (std::size_t count = 0; count < threads.size(); ++count) scope.spawn(worker(desk));
-  scope.wait();
-}
-
-/// As many coroutines as prompts in flight, on one event loop.
-template <class Transport>
-void work(const Options& options,
-          Ledger& ledger,
-          Journal& journal,
-          llm::ModelFactory<Transport>& factory,
-          penstock::EventLoop& loop) {
-  penstock::ThreadPool disk{1};
-  Writer writer{disk,
-                [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
-                writer_options()};
-  penstock::Scope scope{loop};
-  for (std::size_t count = 0; count < options.concurrency; ++count)
-    scope.spawn(work_async(Desk<Transport>{ledger, factory, writer, options, loop}));
-  scope.wait();
+  if constexpr (std::same_as<ExecutorType, penstock::Inline>) {
+    write_with(executor);
+  } else {
+    penstock::ThreadPool disk{1};
+    write_with(disk);
+  }
 }
 
 /// Reports while the workers run and sums up when they are done.
@@ -256,21 +237,18 @@ inline int run(const Options& options) {
   Ledger ledger{options, std::move(*reader), *journal, *lines};
   const cli::Signals signals{[&](int how_often) { ledger.interrupt(how_often); }};
 
-  const std::size_t connections = options.mode == Mode::in_caller ? 1 : options.concurrency;
-  if (options.mode == Mode::async) {
-    penstock::EventLoop loop;
-    http::AsyncTransport transport{http::AsyncSocketTransport{loop},
-                                   {.max_per_key = connections, .max_total = connections}};
-    return run_on(options, ledger, *journal, transport, loop);
-  }
-  http::BlockingTransport transport{http::SocketTransport{},
-                                    {.max_per_key = connections, .max_total = connections}};
-  if (options.mode == Mode::threads) {
-    penstock::ThreadPool threads{static_cast<unsigned>(options.concurrency)};
-    return run_on(options, ledger, *journal, transport, threads);
-  }
-  penstock::Inline executor;
-  return run_on(options, ledger, *journal, transport, executor);
+  const std::size_t connections = mode_options(options).workers();
+  return penstock::with_executor(mode_options(options), [&](auto& executor) {
+    if constexpr (std::same_as<decltype(executor), penstock::EventLoop&>) {
+      http::AsyncTransport transport{http::AsyncSocketTransport{executor},
+                                     {.max_per_key = connections, .max_total = connections}};
+      return run_on(options, ledger, *journal, transport, executor);
+    } else {
+      http::BlockingTransport transport{http::SocketTransport{},
+                                        {.max_per_key = connections, .max_total = connections}};
+      return run_on(options, ledger, *journal, transport, executor);
+    }
+  });
 }
 
 }  // namespace batch

@@ -15,8 +15,10 @@
 #include <penstock/exec/async_mutex.hpp>
 #include <penstock/exec/channel.hpp>
 #include <penstock/exec/event_loop.hpp>
+#include <penstock/exec/event_loops.hpp>
 #include <penstock/exec/future.hpp>
 #include <penstock/exec/inline.hpp>
+#include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
 #include <penstock/exec/pause.hpp>
 #include <penstock/exec/scope.hpp>
@@ -31,10 +33,14 @@
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/iteration.hpp>
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
+#include <penstock/policy/iteration.hpp>
+#include <penstock/policy/profile.hpp>
+#include <penstock/policy/rate_meter.hpp>
 #include <penstock/policy/release.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>

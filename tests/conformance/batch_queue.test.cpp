@@ -8,18 +8,16 @@
 #include <numeric>
 #include <optional>
 #include <span>
-#include <string>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
-#include <penstock/exec/event_loop.hpp>
-#include <penstock/exec/inline.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
 #include <penstock/store/batch_queue.hpp>
+
+#include "conformance/executors.hpp"
 
 namespace penstock {
 namespace {
@@ -41,25 +39,23 @@ Task<Replies> later_squares(std::span<int> items) {
   co_return squares(items);
 }
 
-template <class E>
-class batch_queue_on_every_executor : public testing::Test {
+template <class Entry>
+class batch_queue_on_every_executor : public ::testing::Test {
  protected:
   Task<void> put(Queue& queue, int item, Call call, std::optional<Result<int>>& reply) {
     Task<Result<int>> submitted = queue.submit(item, call);
     reply.emplace(co_await std::move(submitted));
   }
-  E executor_;
+  typename Entry::Executor executor_;
 };
-struct Names {
-  template <class E>
-  static std::string GetName(int) {
-    if (std::is_same_v<E, Inline>) return "inline";
-    if (std::is_same_v<E, EventLoop>) return "event_loop";
-    return "thread_pool";
-  }
-};
-using Executors = testing::Types<Inline, ThreadPool, EventLoop>;
-TYPED_TEST_SUITE(batch_queue_on_every_executor, Executors, Names);
+TYPED_TEST_SUITE(batch_queue_on_every_executor, conformance::EveryExecutor, conformance::Names);
+
+// What takes another thread.
+template <class Entry>
+class batch_queue_on_every_real_executor : public batch_queue_on_every_executor<Entry> {};
+TYPED_TEST_SUITE(batch_queue_on_every_real_executor,
+                 conformance::RealExecutors,
+                 conformance::Names);
 
 TYPED_TEST(batch_queue_on_every_executor, serves_a_blocking_caller_by_a_blocking_handler) {
   Queue queue{this->executor_, squares, {.release = rule(10, 1ms)}};
@@ -96,7 +92,7 @@ TYPED_TEST(batch_queue_on_every_executor, runs_the_handler_on_its_executor) {
   EXPECT_EQ(where, &this->executor_);
 }
 
-TYPED_TEST(batch_queue_on_every_executor, resumes_its_caller_on_the_executor_of_the_call) {
+TYPED_TEST(batch_queue_on_every_real_executor, resumes_its_caller_on_the_executor_of_the_call) {
   Queue queue{this->executor_, squares, {.release = rule(1, 0s)}};
   ThreadPool home{1};
   const auto body = [&]() -> Task<Executor*> {
@@ -200,7 +196,7 @@ TYPED_TEST(batch_queue_on_every_executor, drains_closes_and_goes_with_items_insi
   EXPECT_EQ(replies[2]->error().kind(), ErrorKind::closed);
 }
 
-TYPED_TEST(batch_queue_on_every_executor, takes_items_from_other_threads) {
+TYPED_TEST(batch_queue_on_every_real_executor, takes_items_from_other_threads) {
   Queue queue{this->executor_, squares, {.release = rule(8, 1ms)}};
   ThreadPool callers{3};
   Parker done;

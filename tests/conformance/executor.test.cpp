@@ -4,38 +4,32 @@
 
 #include <atomic>
 #include <chrono>
-#include <string>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
-#include <penstock/exec/event_loop.hpp>
-#include <penstock/exec/inline.hpp>
+#include <penstock/core/call.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>
-#include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
+
+#include "conformance/executors.hpp"
 
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 
-template <class E>
-class every_executor : public testing::Test {
+template <class Entry>
+class every_executor : public ::testing::Test {
  protected:
-  E executor_;
+  typename Entry::Executor executor_;
 };
-struct Names {
-  template <class E>
-  static std::string GetName(int) {
-    if (std::is_same_v<E, Inline>) return "inline";
-    if (std::is_same_v<E, EventLoop>) return "event_loop";
-    return "thread_pool";
-  }
-};
-using Executors = testing::Types<Inline, ThreadPool, EventLoop>;
-TYPED_TEST_SUITE(every_executor, Executors, Names);
+TYPED_TEST_SUITE(every_executor, conformance::EveryExecutor, conformance::Names);
+
+// What takes another thread.
+template <class Entry>
+class every_real_executor : public every_executor<Entry> {};
+TYPED_TEST_SUITE(every_real_executor, conformance::RealExecutors, conformance::Names);
 
 TYPED_TEST(every_executor, runs_a_task_to_its_value) {
   const auto body = []() -> Task<int> { co_return 42; };
@@ -97,7 +91,7 @@ TYPED_TEST(every_executor, does_not_suspend_a_wait_that_is_stopped_already) {
   EXPECT_FALSE(sync_wait(this->executor_, body(this->executor_)));
 }
 
-TYPED_TEST(every_executor, takes_posts_from_other_threads) {
+TYPED_TEST(every_real_executor, takes_posts_from_other_threads) {
   Scope scope{this->executor_};
   std::atomic<int> ran{0};
   const auto body = [&]() -> Task<void> {
@@ -114,7 +108,7 @@ TYPED_TEST(every_executor, takes_posts_from_other_threads) {
   EXPECT_EQ(ran, 2000);
 }
 
-TYPED_TEST(every_executor, wakes_for_a_post_while_it_sleeps) {
+TYPED_TEST(every_real_executor, wakes_for_a_post_while_it_sleeps) {
   Parker done;
   std::thread other{[&] { done.unpark(); }};
   EXPECT_TRUE(this->executor_.wait(done, never));
@@ -160,6 +154,94 @@ TYPED_TEST(every_executor, scope_waits_for_tasks_that_spawn_tasks) {
   scope.spawn(Tree::grow(scope, leaves, 8));
   scope.wait();
   EXPECT_EQ(leaves, 256);
+}
+
+TYPED_TEST(every_executor, takes_a_timer_back_before_it_is_due_and_not_after) {
+  struct Alarm final : Timer {
+    Alarm() : Timer([](Timer& timer) noexcept { static_cast<Alarm&>(timer).rung.unpark(); }) {}
+    Parker rung;
+  };
+  Alarm early;
+  early.when = this->executor_.now();
+  Alarm late;
+  late.when = this->executor_.now() + 1h;
+  this->executor_.arm(late);
+  this->executor_.arm(early);
+  EXPECT_TRUE(this->executor_.wait(early.rung, never));
+  EXPECT_FALSE(this->executor_.disarm(early));
+  EXPECT_TRUE(this->executor_.disarm(late));
+  EXPECT_FALSE(this->executor_.disarm(late));
+  EXPECT_FALSE(late.rung.unparked());
+}
+
+TYPED_TEST(every_executor, lets_a_timer_that_fires_arm_itself_again) {
+  struct Beat final : Timer {
+    explicit Beat(Executor& on)
+        : Timer([](Timer& timer) noexcept { static_cast<Beat&>(timer).strike(); }),
+          executor(on) {}
+    void strike() noexcept {
+      if (++strikes == 5) return done.unpark();
+      when = executor.now();
+      executor.arm(*this);
+    }
+    Executor& executor;
+    int strikes = 0;
+    Parker done;
+  };
+  Beat beat{this->executor_};
+  beat.when = this->executor_.now();
+  this->executor_.arm(beat);
+  EXPECT_TRUE(this->executor_.wait(beat.done, never));
+  EXPECT_EQ(beat.strikes, 5);
+}
+
+TYPED_TEST(every_real_executor, keeps_firing_timers_while_jobs_never_end) {
+  std::atomic<bool> rung{false};
+  Scope scope{this->executor_};
+  const auto sleeper = [&](Executor& executor) -> Task<void> {
+    static_cast<void>(co_await wait_until(executor, executor.now(), StopToken{}));
+    rung = true;
+  };
+  const auto busy = [&](Executor& executor) -> Task<void> {
+    while (!rung) co_await reschedule(executor);
+  };
+  // Two, so that no queue is ever empty.
+  scope.spawn(busy(this->executor_));
+  scope.spawn(busy(this->executor_));
+  scope.spawn(sleeper(this->executor_));
+  scope.wait();
+  EXPECT_TRUE(rung);
+}
+
+TYPED_TEST(every_executor, ends_a_blocking_wait_of_a_stopped_call) {
+  StopSource source;
+  Scope scope{this->executor_};
+  bool came = true;
+  const auto waiter = [&](Executor& executor) -> Task<void> {
+    Call call{.stop = source.token(), .executor = &executor};
+    came = block_until(call, never);
+    co_return;
+  };
+  const auto stopper = [&]() -> Task<void> {
+    source.request_stop();
+    co_return;
+  };
+  scope.spawn(waiter(this->executor_));
+  scope.spawn(stopper());
+  scope.wait();
+  EXPECT_FALSE(came);
+}
+
+TYPED_TEST(every_real_executor, ends_a_blocking_wait_that_another_thread_stops) {
+  StopSource source;
+  std::thread other{[&] { source.request_stop(); }};
+  Call call{.stop = source.token(), .executor = &this->executor_};
+  EXPECT_FALSE(block_until(call, never));
+  other.join();
+}
+
+TYPED_TEST(every_executor, gives_random_bits_that_differ) {
+  EXPECT_NE(this->executor_.random(), this->executor_.random());
 }
 
 }  // namespace

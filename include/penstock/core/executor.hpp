@@ -40,6 +40,13 @@ class JobQueue {
     (last_ != nullptr ? last_->next_ : first_) = &job;
     last_ = &job;
   }
+  /// Takes all of the other's jobs, behind its own.
+  void append(JobQueue& other) noexcept {
+    if (other.first_ == nullptr) return;
+    (last_ != nullptr ? last_->next_ : first_) = other.first_;
+    last_ = other.last_;
+    other.first_ = other.last_ = nullptr;
+  }
   [[nodiscard]] Job* pop() noexcept {
     Job* const job = first_;
     if (job != nullptr) {

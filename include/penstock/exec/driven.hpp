@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 
 #include <penstock/core/executor.hpp>
 #include <penstock/core/sync.hpp>
@@ -12,9 +13,10 @@ namespace penstock {
 /// An executor that runs in whichever one thread drives it: the thread in `run` or in `wait`.
 /// `Inline` and `EventLoop` differ only in how that thread sleeps.
 ///
-/// Jobs run in the order they were posted, timers when they are due; a due timer never waits
-/// for more than one round of jobs. `wait` on the driving thread, or while nobody drives, runs
-/// jobs and timers until the parker is unparked; elsewhere it blocks.
+/// The jobs of one thread run in the order it posted them, timers when they are due; a due timer
+/// never waits for more than one round of jobs. A post from the driving thread takes no lock.
+/// `wait` on the driving thread, or while nobody drives, runs jobs and timers until the parker is
+/// unparked; elsewhere it blocks.
 class Driven : public Executor {
  public:
   Driven(const Driven&) = delete;
@@ -23,6 +25,10 @@ class Driven : public Executor {
   [[nodiscard]] Time now() const noexcept override { return sync::now(); }
 
   void post(Job& job) noexcept override {
+    if (driving_here()) {
+      ready_.push(job);
+      return;
+    }
     const RunQueue::Lock lock{queue_.mutex};
     queue_.post(job);
     wake();
@@ -56,30 +62,42 @@ class Driven : public Executor {
   /// Called between rounds, without the lock, when there is work enough not to sleep.
   virtual void glance() noexcept {}
 
-  /// Runs until `done()`, which is read under the lock before every job, or until `until`.
+  enum class WhenIdle : unsigned char { sleep, leave };
+
+  /// Runs until `done()`, which is asked by the driving thread before every job, until `until`,
+  /// or until nothing is posted or armed if it is to leave then.
   template <class Done>
-  void drive(RunQueue::Lock& lock, Time until, Done done) noexcept {
+  void drive(RunQueue::Lock& lock,
+             Time until,
+             Done done,
+             WhenIdle when_idle = WhenIdle::sleep) noexcept {
     const CurrentExecutor current{*this};
+    int jobs_since_glance = 0;
     while (!done()) {
       const bool timed = until != never || queue_.first_timer() != never;
       const Time instant = timed ? now() : Time{};
       if (instant >= until) return;
       while (!done() && queue_.fire_timer(lock, instant)) {
       }
-      int jobs = 0;
-      while (!done() && jobs < jobs_per_round && queue_.run_job(lock)) ++jobs;
-      if (done()) return;
-      if (jobs != 0) {
+      queue_.take_jobs(ready_);
+      if (!ready_.empty()) {
         lock.unlock();
-        glance();
+        jobs_since_glance += run_round(done);
+        if (jobs_since_glance >= jobs_per_round && !done()) {
+          glance();
+          jobs_since_glance = 0;
+        }
         lock.lock();
         continue;
       }
-      if (const Time next = std::min(queue_.first_timer(), until);
-          next == never || next > instant) {
+      if (done()) return;
+      const Time next = std::min(queue_.first_timer(), until);
+      if (next == never && when_idle == WhenIdle::leave) return;
+      if (next == never || next > instant) {
         sleeping_ = true;
         sleep(lock, next);
         sleeping_ = false;
+        jobs_since_glance = 0;
       }
     }
   }
@@ -87,21 +105,23 @@ class Driven : public Executor {
   /// True when this thread now drives: it did already, or nobody does.
   [[nodiscard]] bool enter() noexcept {
     const RunQueue::Lock lock{queue_.mutex};
-    if (drivers_ != 0 && driver_ != sync::this_thread_id()) return false;
-    driver_ = sync::this_thread_id();
+    if (drivers_ != 0 && !driving_here()) return false;
+    driver_.store(sync::this_thread_id(), std::memory_order_relaxed);
     ++drivers_;
     return true;
   }
   void leave() noexcept {
     const RunQueue::Lock lock{queue_.mutex};
-    --drivers_;
+    if (--drivers_ == 0) driver_.store(sync::thread_id{}, std::memory_order_relaxed);
   }
-  /// Called with the lock held.
+  /// Called with the lock held, as `awake`.
   void wake() noexcept {
     if (!sleeping_) return;
     sleeping_ = false;
     wake_sleeper();
   }
+  /// For `sleep`: it sleeps no longer, though it goes on.
+  void awake() noexcept { sleeping_ = false; }
 
   RunQueue queue_;
 
@@ -111,6 +131,24 @@ class Driven : public Executor {
     bool ran = false;  // by the driving thread only
   };
   static constexpr int jobs_per_round = 64;
+
+  [[nodiscard]] bool driving_here() const noexcept {
+    return driver_.load(std::memory_order_relaxed) == sync::this_thread_id();
+  }
+
+  // Jobs that are posted here meanwhile belong to the round, so a chain of them does not pay for
+  // the lock each time. Returns how many ran.
+  template <class Done>
+  int run_round(Done done) noexcept {
+    int jobs = 0;
+    while (jobs < jobs_per_round && !done()) {
+      Job* const job = ready_.pop();
+      if (job == nullptr) break;
+      job->run();
+      ++jobs;
+    }
+    return jobs;
+  }
 
   bool drive_until(Parker& parker, Time until) noexcept {
     WakeJob woken;
@@ -127,10 +165,15 @@ class Driven : public Executor {
     return true;
   }
 
-  // All guarded by queue_.mutex.
-  bool sleeping_ = false;
-  int drivers_ = 0;  // nested waits of the one driving thread
-  sync::thread_id driver_{};
+  bool sleeping_ = false;  // guarded by queue_.mutex
+  int drivers_ = 0;        // guarded by queue_.mutex: nested waits of the one driving thread
+  // The id of the thread between its first `enter` and its last `leave`, else no thread's. Each
+  // thread stores only its own id and takes back only that, so one that reads its own id drives,
+  // in any memory order.
+  sync::atomic<sync::thread_id> driver_{};
+  // Of the driving thread, which the lock in `enter` and `leave` hands on: jobs that it posted,
+  // and those taken from the queue.
+  JobQueue ready_;
 };
 
 }  // namespace penstock

@@ -42,6 +42,8 @@ class RunQueue {
   }
 
   [[nodiscard]] bool has_jobs() const noexcept { return !jobs_.empty(); }
+  /// Moves all jobs there are behind those of `taken`.
+  void take_jobs(JobQueue& taken) noexcept { taken.append(jobs_); }
   [[nodiscard]] Time first_timer() const noexcept {
     return timers_.empty() ? never : timers_.first()->when;
   }

@@ -18,7 +18,7 @@ namespace penstock::http {
 
 /// A socket watched by an event loop. *One thread at a time*: the loop's, its destruction
 /// included; stops may come from any thread.
-class AsyncSocket final : private EventLoop::Watch {
+class AsyncSocket final : private Watch {
  public:
   enum class Direction : unsigned char { read, write };
 
@@ -53,6 +53,7 @@ class AsyncSocket final : private EventLoop::Watch {
       }
       side.waiters.push(waiter);
     }
+    direction == Direction::read ? expect_readable() : expect_writable();
     const WaitEnd end = co_await waiter;
     call.now = loop_.now();
     side.ready = false;
