@@ -15,6 +15,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/scope.hpp>
+#include <penstock/exec/simulation.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
 #include <penstock/exec/thread_pool.hpp>

@@ -16,6 +16,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/scope.hpp>
+#include <penstock/exec/simulation.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
@@ -55,11 +56,18 @@ struct Names {
   static std::string GetName(int) {
     if (std::is_same_v<E, Inline>) return "inline";
     if (std::is_same_v<E, EventLoop>) return "event_loop";
+    if (std::is_same_v<E, Simulation>) return "simulation";
     return "thread_pool";
   }
 };
-using Executors = testing::Types<Inline, ThreadPool, EventLoop>;
+using Executors = testing::Types<Inline, ThreadPool, EventLoop, Simulation>;
 TYPED_TEST_SUITE(batch_queue_on_every_executor, Executors, Names);
+
+// Those that other threads may use; a simulation is a world of its own.
+template <class E>
+class batch_queue_on_shared_executors : public batch_queue_on_every_executor<E> {};
+using SharedExecutors = testing::Types<Inline, ThreadPool, EventLoop>;
+TYPED_TEST_SUITE(batch_queue_on_shared_executors, SharedExecutors, Names);
 
 TYPED_TEST(batch_queue_on_every_executor, serves_a_blocking_caller_by_a_blocking_handler) {
   Queue queue{this->executor_, squares, {.release = rule(10, 1ms)}};
@@ -96,7 +104,7 @@ TYPED_TEST(batch_queue_on_every_executor, runs_the_handler_on_its_executor) {
   EXPECT_EQ(where, &this->executor_);
 }
 
-TYPED_TEST(batch_queue_on_every_executor, resumes_its_caller_on_the_executor_of_the_call) {
+TYPED_TEST(batch_queue_on_shared_executors, resumes_its_caller_on_the_executor_of_the_call) {
   Queue queue{this->executor_, squares, {.release = rule(1, 0s)}};
   ThreadPool home{1};
   const auto body = [&]() -> Task<Executor*> {
@@ -200,7 +208,7 @@ TYPED_TEST(batch_queue_on_every_executor, drains_closes_and_goes_with_items_insi
   EXPECT_EQ(replies[2]->error().kind(), ErrorKind::closed);
 }
 
-TYPED_TEST(batch_queue_on_every_executor, takes_items_from_other_threads) {
+TYPED_TEST(batch_queue_on_shared_executors, takes_items_from_other_threads) {
   Queue queue{this->executor_, squares, {.release = rule(8, 1ms)}};
   ThreadPool callers{3};
   Parker done;

@@ -12,6 +12,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/scope.hpp>
+#include <penstock/exec/simulation.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
@@ -31,11 +32,18 @@ struct Names {
   static std::string GetName(int) {
     if (std::is_same_v<E, Inline>) return "inline";
     if (std::is_same_v<E, EventLoop>) return "event_loop";
+    if (std::is_same_v<E, Simulation>) return "simulation";
     return "thread_pool";
   }
 };
-using Executors = testing::Types<Inline, ThreadPool, EventLoop>;
+using Executors = testing::Types<Inline, ThreadPool, EventLoop, Simulation>;
 TYPED_TEST_SUITE(every_executor, Executors, Names);
+
+// Those that other threads may use; a simulation is a world of its own.
+template <class E>
+class every_shared_executor : public every_executor<E> {};
+using SharedExecutors = testing::Types<Inline, ThreadPool, EventLoop>;
+TYPED_TEST_SUITE(every_shared_executor, SharedExecutors, Names);
 
 TYPED_TEST(every_executor, runs_a_task_to_its_value) {
   const auto body = []() -> Task<int> { co_return 42; };
@@ -97,7 +105,7 @@ TYPED_TEST(every_executor, does_not_suspend_a_wait_that_is_stopped_already) {
   EXPECT_FALSE(sync_wait(this->executor_, body(this->executor_)));
 }
 
-TYPED_TEST(every_executor, takes_posts_from_other_threads) {
+TYPED_TEST(every_shared_executor, takes_posts_from_other_threads) {
   Scope scope{this->executor_};
   std::atomic<int> ran{0};
   const auto body = [&]() -> Task<void> {
@@ -114,7 +122,7 @@ TYPED_TEST(every_executor, takes_posts_from_other_threads) {
   EXPECT_EQ(ran, 2000);
 }
 
-TYPED_TEST(every_executor, wakes_for_a_post_while_it_sleeps) {
+TYPED_TEST(every_shared_executor, wakes_for_a_post_while_it_sleeps) {
   Parker done;
   std::thread other{[&] { done.unpark(); }};
   EXPECT_TRUE(this->executor_.wait(done, never));
