@@ -4,7 +4,12 @@
 #include <array>
 #include <string_view>
 
+#include "batch.hpp"
+#include "brownout.hpp"
+#include "bucket.hpp"
 #include "pipeline.hpp"
+#include "pool.hpp"
+#include "storm.hpp"
 #include "trial.hpp"
 
 namespace simulate {
@@ -23,6 +28,23 @@ inline constexpr std::array scenarios{
     Scenario{"blocking",
              "the same pipeline with callers that block",
              &Pipeline::play<Pipeline::Mode::blocking>},
+    Scenario{"batch",
+             "a batch queue under faults, cancels, flush, drain, close and abort",
+             &BatchTrial::play},
+    Scenario{"pool",
+             "a connection pool under cuts, refusals, crashes, cancels and close",
+             &PoolTrial<testing::SimulatedTransport>::play},
+    Scenario{"blocking-pool",
+             "the same pool with callers that block",
+             &PoolTrial<testing::BlockingSimulatedTransport>::play},
+    Scenario{
+        "bucket", "a token bucket, exact for every window whatever the clock does", &Bucket::play},
+    Scenario{"brownout",
+             "a retry storm over a server that fails for a while, bounded by a budget",
+             &Brownout::play},
+    Scenario{"cancel-storm",
+             "layers, pool and batch queue, and everybody gives up in one instant",
+             &Storm::play},
 };
 
 }  // namespace simulate

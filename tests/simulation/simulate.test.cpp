@@ -44,7 +44,14 @@ INSTANTIATE_TEST_SUITE_P(planted,
                                            std::pair{"pipeline", "unseeded-chance"},
                                            std::pair{"blocking", "leaked-permit"},
                                            std::pair{"blocking", "ignored-deadline"},
-                                           std::pair{"blocking", "lost-caller"}),
+                                           std::pair{"blocking", "lost-caller"},
+                                           std::pair{"batch", "swapped-replies"},
+                                           std::pair{"pool", "leaked-lease"},
+                                           std::pair{"blocking-pool", "leaked-lease"},
+                                           std::pair{"bucket", "exceeded-rate"},
+                                           std::pair{"brownout", "unpaid-retry"},
+                                           std::pair{"cancel-storm", "leaked-lease"},
+                                           std::pair{"cancel-storm", "leaked-permit"}),
                          [](const auto& test) {
                            std::string name = test.param.first + "_" + test.param.second;
                            for (char& each : name)
