@@ -70,6 +70,12 @@ TEST_F(simulated_server, answers_a_blocking_caller_the_same) {
   EXPECT_EQ(call.now, simulation_.now());
 }
 
+TEST_F(simulated_server, takes_longer_for_a_heavier_call) {
+  SimulatedServer server{simulation_, {.service = Latency::constant(30ms), .per_weight = 2ms}};
+  EXPECT_TRUE(ask(server, {.weight = 10}));
+  EXPECT_EQ(took_, 50ms);
+}
+
 TEST_F(simulated_server, draws_latencies_with_the_quantiles_it_was_given) {
   const Latency latency{1ms, 10ms, 50ms, 200ms, 1s};
   std::vector<Duration> drawn;

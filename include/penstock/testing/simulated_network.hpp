@@ -68,7 +68,8 @@ class SimulatedServer {
     std::string name = "server";
     Latency connect{};
     Latency service = Latency::constant(std::chrono::milliseconds{10});
-    std::uint32_t workers = 0;                   ///< requests served at once; 0: any number
+    Duration per_weight{};      ///< added to the service time for each unit of the call's weight
+    std::uint32_t workers = 0;  ///< requests served at once; 0: any number
     Duration max_queueing = Duration::max();     ///< a longer wait for a worker: 503, `unavailable`
     std::optional<TokenBucket::Options> rate{};  ///< beyond: 429, `rate_limited`, retry_after
     double refused = 0;                          ///< connection refused: `unavailable` at once
@@ -109,7 +110,7 @@ class SimulatedServer {
 
   /// One call, without a connection of its own. Refreshes `call.now`.
   [[nodiscard]] Task<Result<void>> answer(Call& call) {
-    const Visit visit = begin();
+    const Visit visit = begin(call.weight);
     const Simulation::Waiting waiting{simulation_, who_, "its reply"};
     const Call bounded = until(visit, call);
     SuspendedWaiter<Leave> waiter{bounded, Leave{this}};
@@ -120,7 +121,7 @@ class SimulatedServer {
   }
   /// The same for a caller that blocks.
   [[nodiscard]] Result<void> answer_blocking(Call& call) {
-    const Visit visit = begin();
+    const Visit visit = begin(call.weight);
     const Simulation::Waiting waiting{simulation_, who_, "its reply"};
     Call bounded = until(visit, call);
     BlockingWaiter<Leave> waiter{Leave{this}};
@@ -291,7 +292,7 @@ class SimulatedServer {
     return static_cast<double>(simulation_.random() >> 11U) * 0x1p-53 < share;
   }
 
-  Visit begin() noexcept {
+  Visit begin(std::uint32_t weight) noexcept {
     const Time now = simulation_.now();
     ++stats_.received;
     ++stats_.in_flight;
@@ -304,7 +305,8 @@ class SimulatedServer {
     const auto worker = std::min_element(workers_.begin(), workers_.end());
     if (worker != workers_.end()) start = std::max(now, *worker);
     if (elapsed_between(now, start) > options_.max_queueing) return {Fate::shed, now, {}};
-    const Duration service = options_.service.draw(simulation_.random());
+    const Duration service =
+        options_.service.draw(simulation_.random()) + options_.per_weight * weight;
     Visit visit{Fate::success, saturating_add(start, service), {}};
     if (worker != workers_.end()) *worker = visit.end;
     if (happens(options_.dripping)) visit.end = saturating_add(visit.end, options_.drip);
