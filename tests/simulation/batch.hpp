@@ -33,28 +33,34 @@ class BatchTrial {
         throws_(trial.share(0.4)),
         fails_(trial.share(0.4)),
         miscounts_(trial.share(0.4)),
+        capacity_(trial.number(1, 20)),
         queue_(trial.simulation,
                [this](std::span<std::size_t> items, Call& call) { return handle(items, call); },
                {.release = SizeWeightAge{{.max_items = max_items_,
                                           .max_weight = max_weight_,
                                           .max_age = trial.happens(0.3) ? Duration{}
                                                                         : trial.time(1ms, 50ms)}},
-                .capacity = trial.number(1, 20),
+                .capacity = capacity_,
                 .max_running = max_running_}) {}
 
   static void play(Trial& trial) {
     auto world = std::make_unique<BatchTrial>(trial);
     const std::size_t count = trial.number(5, 40);
     for (std::size_t number = 0; number < count; ++number) world->items_.emplace_back();
-    for (std::size_t number = 0; number < count; ++number) world->start_caller(number);
+    for (std::size_t number = 0; number < count; ++number)
+      world->start_caller(number, Faults::random);
     world->disturb();
     trial.invariant([&world = *world] { world.check(); });
-    if (trial.finish()) world->check_end();
+    if (trial.finish()) {
+      world->check_end();
+      world->recover();
+    }
     trial.invariant(nullptr);
     if (trial.stuck()) static_cast<void>(world.release());
   }
 
  private:
+  enum class Faults : std::uint8_t { none, random };
   struct Item {
     Promise promise;
     bool submitted = false;
@@ -87,9 +93,10 @@ class BatchTrial {
     co_return replies;
   }
 
-  void start_caller(std::size_t number) {
+  void start_caller(std::size_t number, Faults faults) {
     const Duration delay = trial_.time(0s, 500ms);
-    const Duration limit = trial_.happens(0.5) ? trial_.time(1ms, 500ms) : 1h;
+    const bool hurries = faults == Faults::random && trial_.happens(0.5);
+    const Duration limit = hurries ? trial_.time(1ms, 500ms) : 1h;
     std::string name = "caller " + std::to_string(number);
     if (trial_.happens(0.5)) {
       const auto body =
@@ -128,6 +135,7 @@ class BatchTrial {
       return [this, number, what] { return items_[number].promise.name() + what; };
     };
     if (result) {
+      ++successes_;
       trial_.must(*result == reply_to(number), says(" got the reply of another"));
       trial_.must(item.handled == 1, says(" got a reply without being handled"));
       return;
@@ -190,17 +198,33 @@ class BatchTrial {
     trial_.must(stats.completed == handled_, "the queue lost count of what was handled");
   }
 
+  // When the faults are over everybody is served, up to the last place and one more.
+  void recover() {
+    throws_ = fails_ = miscounts_ = 0;
+    const std::size_t first = items_.size();
+    const std::uint64_t served = successes_;
+    for (std::size_t caller = 0; caller <= capacity_; ++caller) items_.emplace_back();
+    for (std::size_t number = first; number < items_.size(); ++number)
+      start_caller(number, Faults::none);
+    if (!trial_.finish()) return;
+    check_end();
+    if (!closed_ && trial_.bug == Bug::none)
+      trial_.must(successes_ == served + capacity_ + 1, "somebody is not served by a calm queue");
+  }
+
   Trial& trial_;
   const std::size_t max_items_;
   const std::uint64_t max_weight_;
   const unsigned max_running_;
   const Duration slowest_;
-  const double throws_;
-  const double fails_;
-  const double miscounts_;
+  double throws_;
+  double fails_;
+  double miscounts_;
+  const std::size_t capacity_;
   std::deque<Item> items_;
   unsigned handling_ = 0;
   std::uint64_t handled_ = 0;
+  std::uint64_t successes_ = 0;
   bool closed_ = false;
   Queue queue_;
 };

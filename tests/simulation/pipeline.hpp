@@ -17,6 +17,7 @@
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/gate.hpp>
+#include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/testing/simulated_network.hpp>
@@ -88,11 +89,13 @@ class ProbeCheck {
       return *this;
     }
     ~Permit() {
-      if (check_ != nullptr)
-        std::erase_if(check_->probes_, [&](const Probe& probe) { return probe.number == number_; });
+      if (check_ != nullptr) check_->leave(number_, Outcome::neutral);
     }
     [[nodiscard]] Time ready(Time now) const noexcept { return now; }
-    void settle(Outcome, Time) noexcept {}
+    void settle(Outcome outcome, Time) noexcept {
+      if (ProbeCheck* const check = std::exchange(check_, nullptr); check != nullptr)
+        check->leave(number_, outcome);
+    }
 
    private:
     ProbeCheck* check_;  // null: admitted while closed
@@ -103,12 +106,15 @@ class ProbeCheck {
     const CircuitState state = look();
     trial_->must(state != CircuitState::open, "an open breaker admitted a call");
     if (state != CircuitState::half_open) return {nullptr, 0};
-    const Time now = trial_->simulation.now();
-    probes_.push_back({++entered_, saturating_add(now, timeout_)});
-    const auto holding =
-        std::ranges::count_if(probes_, [now](const Probe& probe) { return now < probe.lapses; });
-    trial_->must(holding <= most_, "a half-open breaker admitted more than its probes");
+    probes_.push_back(
+        {++entered_, saturating_add(trial_->simulation.now(), timeout_), Probe::State::out});
+    trial_->must(places_taken() <= most_, "a half-open breaker admitted more than its probes");
     return {this, entered_};
+  }
+  /// The breaker refused a call: only for want of a place.
+  void refused() noexcept {
+    if (look() == CircuitState::half_open)
+      trial_->must(places_taken() >= most_, "a half-open breaker refused with a free place");
   }
   /// Between any two steps: a half-open time that is over is not mixed up with the next.
   CircuitState look() noexcept {
@@ -119,9 +125,27 @@ class ProbeCheck {
 
  private:
   struct Probe {
+    enum class State : std::uint8_t { out, succeeded };
     std::uint64_t number;
     Time lapses;
+    State state;
   };
+  [[nodiscard]] std::int64_t places_taken() const noexcept {
+    return std::ranges::count_if(probes_, [now = trial_->simulation.now()](const Probe& probe) {
+      return probe.state == Probe::State::succeeded || now < probe.lapses;
+    });
+  }
+  void leave(std::uint64_t number, Outcome outcome) noexcept {
+    const auto probe = std::ranges::find(probes_, number, &Probe::number);
+    if (probe == probes_.end()) return;  // of an earlier half-open time
+    const bool counts =
+        trial_->simulation.now() < probe->lapses && breaker_->options().successes.contains(outcome);
+    if (counts) {
+      probe->state = Probe::State::succeeded;
+    } else {
+      probes_.erase(probe);
+    }
+  }
   Trial* trial_;
   CircuitBreaker* breaker_;
   std::int64_t most_;
@@ -129,6 +153,12 @@ class ProbeCheck {
   CircuitState seen_ = CircuitState::closed;
   std::uint64_t entered_ = 0;
   std::vector<Probe> probes_;  // of the present half-open time
+};
+struct ToldOfRefusals {
+  ProbeCheck* check;
+  void operator()(const Call&, const Error* error) const noexcept {
+    if (error != nullptr && error->kind() == ErrorKind::circuit_open) check->refused();
+  }
 };
 class ProbeGate {
  public:
@@ -175,6 +205,7 @@ class Pipeline {
                                                     : retry(settings_.policy, budget_);
     auto layers = stack(deadline(1h),
                         std::move(retrying),
+                        observe(ToldOfRefusals{&probes_}),
                         circuit_breaker(breaker_),
                         GateLayer<ProbeGate, LayerKind::other>{ProbeGate{probes_}},
                         rate_limit(bucket_),
