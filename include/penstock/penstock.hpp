@@ -23,6 +23,7 @@
 #include <penstock/exec/pause.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
+#include <penstock/exec/simulation.hpp>
 #include <penstock/exec/std_stop.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>

@@ -13,6 +13,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/poll_poller.hpp>
+#include <penstock/exec/simulation.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/testing/manual_executor.hpp>
 
@@ -51,7 +52,8 @@ using InRealTime = List<Named<Inline, "inline">,
                         Named<BasicEventLoop<PollPoller>, "event_loop_poll">>;
 
 /// Time is theirs; whatever they wait for must happen on them.
-using InSimulatedTime = List<Named<testing::ManualExecutor, "manual_executor">>;
+using InSimulatedTime =
+    List<Named<Simulation, "simulation">, Named<testing::ManualExecutor, "manual_executor">>;
 
 using RealExecutors = InRealTime::Types;
 using EveryExecutor = decltype(InRealTime{} + InSimulatedTime{})::Types;
