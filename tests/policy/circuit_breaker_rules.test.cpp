@@ -415,6 +415,7 @@ TEST(circuit_breaker_rules, a_dry_run_moves_as_ever_and_refuses_nothing) {
   CircuitBreaker breaker{{.minimum_calls = 2, .probes = 1, .mode = BreakerMode::dry_run}};
   CircuitBreaker strict{{.minimum_calls = 2, .probes = 1}};
   std::mt19937_64 random{4};
+  std::uint64_t refused = 0;
   Time now = start;
   for (int round = 0; round < 10'000; ++round) {
     now += Duration{static_cast<std::int64_t>(random() % 2'000'000'000)};
@@ -422,11 +423,15 @@ TEST(circuit_breaker_rules, a_dry_run_moves_as_ever_and_refuses_nothing) {
     Permit dry = admitted(breaker, now);
     auto real = strict.admit(now);
     ASSERT_EQ(dry.would_be_refused(), !real);
+    if (!real) ++refused;
     dry.settle(outcome, now);
     if (real) real->settle(outcome, now);
     ASSERT_EQ(breaker.state(now), strict.state(now));
     ASSERT_EQ(breaker.counts_approx(now), strict.counts_approx(now));
   }
+  EXPECT_GT(refused, 1000U);
+  EXPECT_EQ(breaker.would_have_refused_approx(), refused);
+  EXPECT_EQ(strict.would_have_refused_approx(), 0U);
 }
 
 TEST(circuit_breaker_rules, is_idle_when_nothing_is_held_against_the_target) {

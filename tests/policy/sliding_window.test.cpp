@@ -41,6 +41,17 @@ static_assert(WindowSlice{3, 7, 65535, 32768}.with(3, 7, Sample::success) ==
 static_assert(WindowSlice::unpack(WindowSlice{1023, 4194303, 65535, 65535}.pack()) ==
               WindowSlice{1023, 4194303, 65535, 65535});
 
+// The short way of counting is the long one.
+static_assert(WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 3, 7));
+static_assert(WindowSlice::is_open(WindowSlice{3, 7, 65534, 9}.pack(), 1027, 4194311));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 65535, 9}.pack(), 3, 7));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 3, 8));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 2, 7));
+static_assert(WindowSlice{3, 7, 9, 4}.pack() + WindowSlice::one_more(Sample::failure) ==
+              WindowSlice{3, 7, 9, 4}.with(3, 7, Sample::failure).pack());
+static_assert(WindowSlice{3, 7, 9, 4}.pack() + WindowSlice::one_more(Sample::success) ==
+              WindowSlice{3, 7, 9, 4}.with(3, 7, Sample::success).pack());
+
 constexpr bool same(RingPosition a, RingPosition b) {
   return a.index == b.index && a.cycle == b.cycle;
 }

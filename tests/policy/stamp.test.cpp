@@ -33,6 +33,10 @@ static_assert(!LightStamp{Light::red, 0, {}}.older_than(16383));
 static_assert(!LightStamp{Light::red, 5, {}}.older_than(5));
 static_assert(LightStamp{Light::red, 5, {}}.older_than(6));
 
+static_assert(LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::red, 5));
+static_assert(!LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::dark, 5));
+static_assert(!LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::red, 6));
+
 TEST(stamp, a_time_is_never_early_and_late_by_less_than_its_unit) {
   std::mt19937_64 random{3};
   for (int draw = 0; draw < 100'000; ++draw) {

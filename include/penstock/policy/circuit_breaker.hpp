@@ -77,12 +77,10 @@ class CircuitBreaker {
     void settle(Outcome outcome, Time now, std::uint64_t chance = 0) noexcept {
       CircuitBreaker* const breaker = std::exchange(breaker_, nullptr);
       if (breaker == nullptr) return;
-      const bool slow = breaker->options_.judges_slowness() &&
-                        elapsed_between(started_, now) >= breaker->options_.slow_after;
       if (lease_ == 0) {
-        breaker->settle_call(generation_, outcome, slow, now, chance);
+        breaker->settle_call(*this, outcome, now, chance);
       } else {
-        breaker->settle_probe(*this, outcome, slow, now, chance);
+        breaker->settle_probe(*this, outcome, now, chance);
       }
     }
     [[nodiscard]] bool is_probe() const noexcept { return lease_ != 0; }
@@ -138,6 +136,10 @@ class CircuitBreaker {
   /// The same of slow calls, as `SampleCounts::failures`; nothing without a slow-call rule.
   [[nodiscard]] SampleCounts slow_counts_approx(Time now) const noexcept {
     return slow_.counts_approx(now, Circuit::unpack(circuit_.load()).generation);
+  }
+  /// Calls that a dry run has let through though it would have refused them.
+  [[nodiscard]] std::uint64_t would_have_refused_approx() const noexcept {
+    return let_through_.load(std::memory_order_relaxed);
   }
   /// Closed with nothing held against the target: to forget it changes no decision but for the
   /// successes that a rate is a share of.
@@ -211,6 +213,7 @@ class CircuitBreaker {
     if (options_.mode == BreakerMode::dry_run) {
       Permit permit{nullptr, generation, now};
       permit.refused_ = true;
+      let_through_.fetch_add(1, std::memory_order_relaxed);
       return permit;
     }
     Error error{ErrorKind::circuit_open};
@@ -218,19 +221,30 @@ class CircuitBreaker {
     return error;
   }
 
-  void settle_call(std::uint16_t generation,
-                   Outcome outcome,
-                   bool slow,
-                   Time now,
-                   std::uint64_t chance) noexcept {
+  [[nodiscard]] bool was_slow(const Permit& permit, Time now) const noexcept {
+    return options_.judges_slowness() &&
+           elapsed_between(permit.started_, now) >= options_.slow_after;
+  }
+
+  void settle_call(const Permit& call, Outcome outcome, Time now, std::uint64_t chance) noexcept {
     const bool failed = options_.failures.contains(outcome);
     if (!failed && !options_.successes.contains(outcome)) return;
     const std::uint64_t word = circuit_.load();
-    const Circuit circuit = Circuit::unpack(word);
-    if (circuit.state != State::closed || circuit.generation != generation) return;
+    if (!Circuit::is(word, State::closed, call.generation_)) return;
     // A late thread that passes the test above and is then overtaken counts in the era of its
     // own generation, where nobody looks any more.
-    failures_.record(now, generation, failed ? Sample::failure : Sample::success);
+    failures_.record(now, call.generation_, failed ? Sample::failure : Sample::success);
+    if (failed || more_rules_) [[unlikely]]
+      judge_call(call, failed, word, now, chance);
+  }
+
+  [[gnu::noinline]] void judge_call(const Permit& call,
+                                    bool failed,
+                                    std::uint64_t word,
+                                    Time now,
+                                    std::uint64_t chance) noexcept {
+    const std::uint16_t generation = call.generation_;
+    const bool slow = was_slow(call, now);
     if (options_.judges_slowness()) {
       slow_.record(now, generation, slow ? Sample::failure : Sample::success);
     }
@@ -251,8 +265,7 @@ class CircuitBreaker {
     if (options_.trip_rule().opens(seen)) open(word, now, chance);
   }
 
-  void settle_probe(
-      const Permit& probe, Outcome outcome, bool slow, Time now, std::uint64_t chance) noexcept {
+  void settle_probe(const Permit& probe, Outcome outcome, Time now, std::uint64_t chance) noexcept {
     const bool failed = options_.failures.contains(outcome);
     const bool judged = failed || options_.successes.contains(outcome);
     const Lease mine = Lease::unpack(probe.lease_);
@@ -260,7 +273,8 @@ class CircuitBreaker {
     if (late ? options_.lapsed_probe == LapsedProbe::neutral : !judged) {
       return places_.free(probe.place_, probe.lease_);
     }
-    const LeaseState verdict = late || failed || slow ? LeaseState::failed : LeaseState::succeeded;
+    const bool fails = late || failed || was_slow(probe, now);
+    const LeaseState verdict = fails ? LeaseState::failed : LeaseState::succeeded;
     if (!places_.settle(probe.place_, probe.lease_, verdict)) return;
     judge_probes(mine.generation, now, chance);
   }
@@ -268,7 +282,7 @@ class CircuitBreaker {
   void judge_probes(std::uint16_t generation, Time now, std::uint64_t chance) noexcept {
     const std::uint64_t word = circuit_.load();
     const Circuit circuit = Circuit::unpack(word);
-    if (circuit.state != State::half_open || circuit.generation != generation) return;
+    if (!Circuit::is(word, State::half_open, generation)) return;
     switch (options_.half_open_rule().judge(places_.tally(generation))) {
       case ProbeVerdict::undecided:
         return;
@@ -322,10 +336,13 @@ class CircuitBreaker {
   }
 
   const Options options_;
+  const bool more_rules_ = options_.judges_slowness() || options_.consecutive_failures != 0;
   CallWindow failures_;
   CallWindow slow_;
   ProbePlaces places_;
   TransitionLog log_;
+  // Only counted up; guards nothing.
+  sync::atomic<std::uint64_t> let_through_{0};
   // Generation and number of the last opening, 32 bits each.
   sync::atomic<std::uint64_t> openings_{0};
   Streak streak_;

@@ -7,8 +7,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <stdexcept>
-#include <vector>
 
 #include <penstock/core/stripe.hpp>
 #include <penstock/core/sync.hpp>
@@ -87,6 +88,18 @@ struct WindowSlice {
     return next;
   }
 
+  /// Whether the slice in this word is of that era and cycle and not full: `with` then only adds
+  /// `one_more`.
+  [[nodiscard]] static constexpr bool is_open(std::uint64_t word,
+                                              std::uint32_t of_era,
+                                              std::uint32_t of_cycle) noexcept {
+    const std::uint64_t tag = WindowSlice{of_era & era_mask, of_cycle & cycle_mask}.pack();
+    return word >> 32 == tag >> 32 && (word >> 16 & most) != most;
+  }
+  [[nodiscard]] static constexpr std::uint64_t one_more(Sample sample) noexcept {
+    return sample == Sample::failure ? (1U << 16) + 1U : 1U << 16;
+  }
+
   /// Whether this slice, the `index`-th of its ring, is one of the `span` that end at `at`. The
   /// one after `at` counts too: it is of a thread that is a moment ahead.
   [[nodiscard]] constexpr bool inside(std::uint32_t index,
@@ -115,18 +128,22 @@ class StripedRing {
   static constexpr std::uint32_t default_stripes = 8;
 
   /// `stripes` is rounded up to a power of two; 1 to 64. 128 bytes each.
-  explicit StripedRing(std::uint32_t stripes) : stripes_(checked(stripes)) {}
+  explicit StripedRing(std::uint32_t stripes)
+      : last_(checked(stripes) - 1),
+        stripes_(std::make_unique<Stripe[]>(last_ + std::size_t{1})) {}
 
   /// What the slice of this thread's stripe holds after the sample.
   std::uint32_t record(RingPosition at, std::uint32_t era, Sample sample) noexcept {
-    sync::atomic<std::uint64_t>& word =
-        stripes_[stripe_hint() & (stripes_.size() - 1)].slices[at.index];
+    sync::atomic<std::uint64_t>& word = stripes_[stripe_hint() & last_].slices[at.index];
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     for (;;) {
-      const WindowSlice next = WindowSlice::unpack(seen).with(era, at.cycle, sample);
-      const std::uint64_t packed = next.pack();
-      if (packed == seen || word.compare_exchange_weak(seen, packed, std::memory_order_relaxed)) {
-        return next.total;
+      // Most samples find their slice begun and with room.
+      const bool counts = WindowSlice::is_open(seen, era, at.cycle);
+      const std::uint64_t next = counts
+                                     ? seen + WindowSlice::one_more(sample)
+                                     : WindowSlice::unpack(seen).with(era, at.cycle, sample).pack();
+      if (next == seen || word.compare_exchange_weak(seen, next, std::memory_order_relaxed)) {
+        return WindowSlice::unpack(next).total;
       }
     }
   }
@@ -137,7 +154,7 @@ class StripedRing {
                                            std::uint32_t era,
                                            std::uint32_t span) const noexcept {
     SampleCounts sum;
-    for (const Stripe& stripe : stripes_) {
+    for (const Stripe& stripe : all()) {
       for (std::uint32_t index = 0; index < RingPosition::slices; ++index) {
         add(sum, stripe, index, at, era, span);
       }
@@ -148,12 +165,10 @@ class StripedRing {
   [[nodiscard]] std::uint32_t slice_total_approx(RingPosition at,
                                                  std::uint32_t era) const noexcept {
     SampleCounts sum;
-    for (const Stripe& stripe : stripes_) add(sum, stripe, at.index, at, era, 1);
+    for (const Stripe& stripe : all()) add(sum, stripe, at.index, at, era, 1);
     return sum.total;
   }
-  [[nodiscard]] std::uint32_t stripes() const noexcept {
-    return static_cast<std::uint32_t>(stripes_.size());
-  }
+  [[nodiscard]] std::uint32_t stripes() const noexcept { return last_ + 1; }
 
  private:
   // WindowSlice::pack(), changed by `record` alone. Relaxed: a slice guards no other memory, and
@@ -162,7 +177,7 @@ class StripedRing {
     std::array<sync::atomic<std::uint64_t>, RingPosition::slices> slices{};
   };
 
-  static std::size_t checked(std::uint32_t stripes) {
+  static std::uint32_t checked(std::uint32_t stripes) {
     if (stripes == 0 || stripes > StripeNumber::most) {
       throw std::invalid_argument(
           "penstock: a window is kept in 1 to 64 stripes, one for each thread that calls often; "
@@ -182,7 +197,12 @@ class StripedRing {
     sum.failures += slice.failures;
   }
 
-  std::vector<Stripe> stripes_;
+  [[nodiscard]] std::span<const Stripe> all() const noexcept {
+    return {stripes_.get(), last_ + std::size_t{1}};
+  }
+
+  const std::uint32_t last_;  // a power of two less one
+  const std::unique_ptr<Stripe[]> stripes_;
 };
 
 /// Counts successes and failures of the last `window`, in ten slices of a tenth each, rounded

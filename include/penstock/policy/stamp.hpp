@@ -37,6 +37,13 @@ struct Stamp {
             coarse == forever ? never : Time{Duration{coarse << 16}}};
   }
 
+  /// Whether the stamp in this word has that state and generation.
+  [[nodiscard]] static constexpr bool is(std::uint64_t word,
+                                         State of,
+                                         std::uint16_t generation) noexcept {
+    return static_cast<std::uint16_t>(word) ==
+           static_cast<std::uint16_t>(Stamp{of, generation, {}}.pack());
+  }
   /// The next generation in another state.
   [[nodiscard]] constexpr Stamp moved(State to, Time up_to = Time{}) const noexcept {
     return {to, static_cast<std::uint16_t>((generation + 1U) & generation_mask), up_to};
