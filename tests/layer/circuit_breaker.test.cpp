@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <coroutine>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -124,6 +125,51 @@ TYPED_TEST(circuit_breaker_layer, a_stopped_call_moves_nothing) {
   this->target_.failure = ErrorKind::cancelled;
   for (int call = 0; call < 10; ++call) EXPECT_EQ(ask().error().kind(), ErrorKind::cancelled);
   EXPECT_EQ(breaker.counts_approx(this->target_.executor.now()).total, 0U);
+}
+
+// traps 2 and 5: a probe that was stopped, or refused further in, leaves its place to the next.
+TYPED_TEST(circuit_breaker_layer, a_probe_without_an_answer_frees_its_place) {
+  CircuitBreaker breaker{{.minimum_calls = 1, .open_for = 10s, .probes = 1}};
+  auto ask = TypeParam::over(stack(circuit_breaker(breaker)), this->target_);
+  this->target_.failure = ErrorKind::unavailable;
+  EXPECT_FALSE(ask());
+  this->target_.executor.advance(11s);
+  for (const ErrorKind kind : {ErrorKind::cancelled, ErrorKind::limited, ErrorKind::deadline}) {
+    this->target_.failure = kind;
+    EXPECT_EQ(ask().error().kind(), kind);
+    EXPECT_EQ(breaker.state(this->target_.executor.now()), State::half_open);
+  }
+  this->target_.failure.reset();
+  EXPECT_TRUE(ask());
+  EXPECT_EQ(breaker.state(this->target_.executor.now()), State::closed);
+}
+
+// The call is destroyed while its leaf waits: as dropped as a permit can be.
+TEST(circuit_breaker_layer, a_probe_whose_coroutine_is_destroyed_frees_its_place) {
+  struct Forever {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    [[gnu::noinline]] void await_suspend(std::coroutine_handle<> awaiter) noexcept {
+      suspended = awaiter;
+    }
+    void await_resume() const noexcept {}
+    std::coroutine_handle<> suspended{};
+  };
+  testing::ManualExecutor executor;
+  CircuitBreaker breaker{{.minimum_calls = 1, .open_for = 1s, .probes = 1}};
+  breaker.admit(executor.now())->settle(Outcome::timeout, executor.now());
+  executor.advance(2s);
+  auto client = stack(circuit_breaker(breaker)) | [](int) -> Task<Result<int>> {
+    Forever forever;
+    co_await forever;
+    co_return 1;
+  };
+  {
+    auto task = client(0, Call{.executor = &executor});
+    auto awaiter = std::move(task).operator co_await();
+    ASSERT_TRUE(awaiter.await_suspend(std::noop_coroutine()));
+    EXPECT_FALSE(breaker.admit(executor.now()));
+  }
+  EXPECT_TRUE(breaker.admit(executor.now()));
 }
 
 TYPED_TEST(circuit_breaker_layer, a_retry_waits_as_long_as_the_breaker_says) {

@@ -72,6 +72,7 @@ static_assert(from_half.wait(start, start + 10s, half + half / 2) == 5s);
 // Rounded up in its stamp, the end of a ramp may be a whole unit later than the ramp is long.
 static_assert(ramp.wait(start, start + 10s + 65'536ns, half) == 5s);
 // A ramp that would have begun in the future is none.
+static_assert(ramp.wait(start, start + 10s + 65'537ns, half) == 0s);
 static_assert(ramp.wait(start, start + 11s, nearly_one) == 0s);
 static_assert(ramp.wait(Time::min(), Time{}, nearly_one) == 0s);
 static_assert(on_call(ramping, start, ramp, half) == CircuitStep{ramping, Admission::refuse, 5s});

@@ -100,7 +100,7 @@ class KeyedGate {
 };
 
 /// Guards with a breaker for each `call.key`; calls without a key share key 0. The breakers must
-/// outlive the stack, as for one breaker.
+/// outlive the stack, as for one breaker. Where there are many, `.stripes = 1` keeps each small.
 template <KeyedPolicies<CircuitBreaker> Breakers>
 [[nodiscard]] auto circuit_breaker(Breakers& breakers, WhenFull when_full = WhenFull::refuse) {
   using KeyGate = KeyedGate<Breakers, BreakerGateOf>;

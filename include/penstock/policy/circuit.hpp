@@ -51,7 +51,7 @@ struct Ramp {
   [[nodiscard]] constexpr Duration wait(Time now, Time end, std::uint64_t chance) const noexcept {
     const Duration left = elapsed_between(now, end);
     // More than a whole ramp is left when there was none, or when the clock went back.
-    if (left == Duration::zero() || left / 2 > length / 2 + 65'536 * Duration{1}) return {};
+    if (left == Duration::zero() || left - Circuit::unit > length) return {};
     const double place = (static_cast<double>(chance >> 11) * 0x1p-53 - from) / (1 - from);
     if (!(place > 0)) return {};
     const Duration passed = left > length ? Duration{} : length - left;

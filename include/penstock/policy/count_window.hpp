@@ -62,7 +62,7 @@ class CountWindow {
   const std::uint32_t look_every_;  // calls in one stripe
   // The number of the slice in progress; moved up by one by whoever sees it full. Relaxed: a
   // thread that is behind counts in an older slice, as if it had come earlier.
-  alignas(64) sync::atomic<std::int64_t> turn_{0};
+  sync::atomic<std::int64_t> turn_{0};
 };
 
 }  // namespace penstock

@@ -18,6 +18,7 @@ struct Stamp {
   std::uint16_t generation = 0;
   Time until{};
 
+  static constexpr Duration unit{std::int64_t{1} << 16};
   static constexpr std::int64_t forever = (std::int64_t{1} << 47) - 1;  ///< the units of `never`
   static constexpr unsigned generation_bits = 14;
   static constexpr std::uint16_t generation_mask = (1U << generation_bits) - 1;
