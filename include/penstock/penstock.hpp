@@ -35,6 +35,7 @@
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/iteration.hpp>
+#include <penstock/layer/keyed.hpp>
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
@@ -48,3 +49,4 @@
 #include <penstock/policy/token_bucket.hpp>
 #include <penstock/store/batch_queue.hpp>
 #include <penstock/store/connection_pool.hpp>
+#include <penstock/store/keyed.hpp>

@@ -12,6 +12,8 @@
 
 #include <penstock/policy/circuit_breaker.hpp>
 
+#include "support/breaking.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -24,6 +26,10 @@ using penstock::LeaseState;
 using penstock::never;
 using penstock::Outcome;
 using penstock::Time;
+using penstock::testing::admitted;
+using penstock::testing::call;
+using penstock::testing::refuses;
+using penstock::testing::trip;
 using Permit = CircuitBreaker::Permit;
 using State = CircuitBreaker::State;
 
@@ -52,27 +58,6 @@ static_assert(!std::is_copy_constructible_v<Permit> && !std::is_copy_assignable_
 static_assert(std::is_nothrow_move_constructible_v<Permit>);
 static_assert(std::is_nothrow_move_assignable_v<Permit>);
 
-Permit admitted(CircuitBreaker& breaker, Time now) {
-  auto permit = breaker.admit(now);
-  EXPECT_TRUE(permit.has_value());
-  return std::move(*permit);
-}
-
-void call(CircuitBreaker& breaker, Outcome outcome, Time now) {
-  admitted(breaker, now).settle(outcome, now);
-}
-
-bool refuses(CircuitBreaker& breaker, Time now) {
-  const auto permit = breaker.admit(now);
-  return !permit && permit.error().kind() == ErrorKind::circuit_open;
-}
-
-// Opens a breaker of default options at `now`.
-void trip(CircuitBreaker& breaker, Time now) {
-  for (int failure = 0; failure < 10; ++failure) call(breaker, Outcome::unavailable, now);
-  ASSERT_EQ(breaker.state(now), State::open);
-}
-
 TEST(circuit_breaker, lets_calls_pass_while_they_succeed) {
   CircuitBreaker breaker;
   for (int round = 0; round < 1000; ++round) call(breaker, Outcome::success, start);
@@ -91,6 +76,7 @@ TEST(circuit_breaker, opens_at_the_failure_that_reaches_the_rate) {
   EXPECT_EQ(breaker.state(start), State::open);
 }
 
+// trap 13
 TEST(circuit_breaker, does_not_judge_fewer_than_the_minimum_of_calls) {
   CircuitBreaker breaker{{.failure_rate = 0.1, .minimum_calls = 10}};
   for (int failure = 0; failure < 9; ++failure) call(breaker, Outcome::unavailable, start);
@@ -127,6 +113,7 @@ TEST(circuit_breaker, what_counts_as_a_failure_is_the_users_choice) {
   EXPECT_EQ(breaker.state(start), State::open);
 }
 
+// trap 5
 TEST(circuit_breaker, a_neutral_outcome_never_moves_it) {
   CircuitBreaker breaker{{.minimum_calls = 1}};
   for (int round = 0; round < 100; ++round) {
@@ -148,6 +135,7 @@ TEST(circuit_breaker, a_refusal_says_when_to_come_back) {
   EXPECT_TRUE(breaker.admit(start + 10s + *refused.error().retry_after()));
 }
 
+// trap 4: open with the deadline of the time before
 TEST(circuit_breaker, opening_again_starts_a_whole_open_time) {
   CircuitBreaker breaker;
   for (Time now = start; now < start + 10h; now += 1h) {
@@ -158,6 +146,7 @@ TEST(circuit_breaker, opening_again_starts_a_whole_open_time) {
   }
 }
 
+// trap 6
 TEST(circuit_breaker, the_state_is_read_from_the_clock) {
   CircuitBreaker breaker;
   trip(breaker, start);
@@ -165,6 +154,7 @@ TEST(circuit_breaker, the_state_is_read_from_the_clock) {
   EXPECT_EQ(breaker.state(start + 30s + unit), State::half_open);
 }
 
+// trap 1: everyone let through at once
 TEST(circuit_breaker, half_open_lets_only_the_probes_through) {
   CircuitBreaker breaker{{.probes = 3}};
   trip(breaker, start);
@@ -218,6 +208,7 @@ TEST(circuit_breaker, a_closed_breaker_starts_counting_anew) {
   EXPECT_EQ(breaker.state(start + 31s), State::closed);
 }
 
+// trap 2: never given back; trap 5: a cancelled probe closes it
 TEST(circuit_breaker, a_cancelled_probe_frees_its_place_and_decides_nothing) {
   CircuitBreaker breaker{{.probes = 1}};
   trip(breaker, start);
@@ -231,6 +222,7 @@ TEST(circuit_breaker, a_cancelled_probe_frees_its_place_and_decides_nothing) {
   EXPECT_EQ(breaker.state(later), State::closed);
 }
 
+// trap 1: half open for ever
 TEST(circuit_breaker, a_hung_probe_does_not_keep_it_half_open) {
   CircuitBreaker breaker{{.open_for = 90s, .probes = 1, .probe_timeout = 60s}};
   trip(breaker, start);
@@ -259,6 +251,7 @@ TEST(circuit_breaker, a_lapsed_probe_is_neutral_even_if_nobody_took_its_place) {
   }
 }
 
+// trap 3
 TEST(circuit_breaker, a_late_result_never_moves_a_newer_state) {
   for (const Outcome outcome : {Outcome::success, Outcome::unavailable}) {
     CircuitBreaker breaker{{.minimum_calls = 10, .probes = 1}};
@@ -280,6 +273,7 @@ TEST(circuit_breaker, a_late_result_never_moves_a_newer_state) {
   }
 }
 
+// trap 3
 TEST(circuit_breaker, a_late_probe_never_settles_a_newer_half_open_state) {
   CircuitBreaker breaker{{.probes = 2, .probe_timeout = 1h}};
   trip(breaker, start);
@@ -329,6 +323,7 @@ TEST(circuit_breaker, a_permit_settles_once) {
   EXPECT_EQ(breaker.counts_approx(start).total, 1U);
 }
 
+// trap 2: given back twice
 TEST(circuit_breaker, a_moved_permit_is_given_back_once) {
   CircuitBreaker breaker{{.probes = 1}};
   trip(breaker, start);

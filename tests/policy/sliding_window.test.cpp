@@ -14,9 +14,11 @@ namespace {
 using namespace std::chrono_literals;
 using penstock::Duration;
 using penstock::never;
+using penstock::RingPosition;
 using penstock::Sample;
 using penstock::SampleCounts;
 using penstock::SlidingWindow;
+using penstock::StripedRing;
 using penstock::Time;
 using penstock::WindowSlice;
 
@@ -38,6 +40,39 @@ static_assert(WindowSlice{3, 7, 65535, 32768}.with(3, 7, Sample::success) ==
               WindowSlice{3, 7, 32768, 16384});
 static_assert(WindowSlice::unpack(WindowSlice{1023, 4194303, 65535, 65535}.pack()) ==
               WindowSlice{1023, 4194303, 65535, 65535});
+
+// The short way of counting is the long one.
+static_assert(WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 3, 7));
+static_assert(WindowSlice::is_open(WindowSlice{3, 7, 65534, 9}.pack(), 1027, 4194311));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 65535, 9}.pack(), 3, 7));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 3, 8));
+static_assert(!WindowSlice::is_open(WindowSlice{3, 7, 9, 9}.pack(), 2, 7));
+static_assert(WindowSlice{3, 7, 9, 4}.pack() + WindowSlice::one_more(Sample::failure) ==
+              WindowSlice{3, 7, 9, 4}.with(3, 7, Sample::failure).pack());
+static_assert(WindowSlice{3, 7, 9, 4}.pack() + WindowSlice::one_more(Sample::success) ==
+              WindowSlice{3, 7, 9, 4}.with(3, 7, Sample::success).pack());
+
+constexpr bool same(RingPosition a, RingPosition b) {
+  return a.index == b.index && a.cycle == b.cycle;
+}
+static_assert(same(RingPosition::of(0), {0, 0}));
+static_assert(same(RingPosition::of(9), {9, 0}));
+static_assert(same(RingPosition::of(10), {0, 1}));
+static_assert(same(RingPosition::of(-1), {9, 0xFFFFFFFF}));
+static_assert(same(RingPosition::of(-10), {0, 0xFFFFFFFF}));
+
+// The slices that end at the position, and one more of a thread that is ahead.
+static_assert(WindowSlice{0, 7, 1, 0}.inside(5, {5, 7}, 1));
+static_assert(!WindowSlice{0, 7, 1, 0}.inside(4, {5, 7}, 1));
+static_assert(WindowSlice{0, 7, 1, 0}.inside(4, {5, 7}, 2));
+static_assert(WindowSlice{0, 6, 1, 0}.inside(6, {5, 7}, 10));
+static_assert(!WindowSlice{0, 6, 1, 0}.inside(5, {5, 7}, 10));
+static_assert(WindowSlice{0, 7, 1, 0}.inside(6, {5, 7}, 1));
+static_assert(!WindowSlice{0, 7, 1, 0}.inside(7, {5, 7}, 10));
+static_assert(WindowSlice{0, 8, 1, 0}.inside(0, {9, 7}, 1));
+static_assert(WindowSlice{0, 4194303, 1, 0}.inside(9, {0, 4194304}, 2));
+static_assert(WindowSlice{0, 4194303, 1, 0}.inside(9, {0, 0}, 2));
+static_assert(!WindowSlice{0, 2097159, 1, 0}.inside(5, {5, 7}, 10));
 
 TEST(sliding_window, counts_what_was_recorded) {
   SlidingWindow window{10s};
@@ -97,6 +132,32 @@ TEST(sliding_window, the_shortest_and_the_longest_window_work) {
     EXPECT_EQ(window.counts_approx(start, 0).total, 1U);
   }
   EXPECT_THROW(SlidingWindow{0s}, std::invalid_argument);
+}
+
+// trap 11: a slice of another turn of the ring is not taken for one of this turn, however the
+// clock jumps.
+TEST(sliding_window, a_clock_that_jumps_whole_turns_finds_no_slice_of_the_past) {
+  for (const Duration jump : {10s, 100s, 1000s, 86'400s}) {
+    SlidingWindow window{10s};
+    for (int slice = 0; slice < 10; ++slice) window.record(start + slice * 1s, 0, Sample::failure);
+    EXPECT_EQ(window.counts_approx(start + 9s + jump, 0).total, 0U);
+    EXPECT_EQ(window.counts_approx(start + 9s - jump - 1s, 0).total, 0U);
+  }
+}
+
+TEST(sliding_window, a_thread_a_moment_behind_sees_what_one_ahead_has_counted) {
+  SlidingWindow window{10s};
+  window.record(start + 10s, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start + 10s - 1ns, 0).total, 1U);
+  EXPECT_EQ(window.counts_approx(start + 9s - 1ns, 0).total, 0U);
+}
+
+TEST(sliding_window, stripes_are_rounded_up_to_a_power_of_two) {
+  EXPECT_EQ(StripedRing{1}.stripes(), 1U);
+  EXPECT_EQ(StripedRing{5}.stripes(), 8U);
+  EXPECT_EQ(StripedRing{64}.stripes(), 64U);
+  EXPECT_THROW(StripedRing{0}, std::invalid_argument);
+  EXPECT_THROW(StripedRing{65}, std::invalid_argument);
 }
 
 // Against a plain list of samples, with a clock that only goes forward.

@@ -39,6 +39,10 @@ constexpr Time last{Duration{((std::int64_t{1} << 47) - 2) << 16}};
 static_assert(round_trip({Light::red, 1, last}).until == last);
 static_assert(round_trip({Light::red, 1, last + 1ns}).until == never);
 
+static_assert(LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::red, 5));
+static_assert(!LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::dark, 5));
+static_assert(!LightStamp::is(LightStamp{Light::red, 5, Time{1h}}.pack(), Light::red, 6));
+
 TEST(stamp, a_time_is_never_early_and_late_by_less_than_its_unit) {
   std::mt19937_64 random{3};
   for (int draw = 0; draw < 100'000; ++draw) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -87,15 +88,132 @@ TEST(circuit_breaker_under_contention, the_last_success_closes_it_whoever_is_las
 }
 
 TEST(circuit_breaker_under_contention, no_count_is_lost_while_slices_stand) {
-  CircuitBreaker breaker{{.failure_rate = 1, .minimum_calls = 30'000}};
-  in_parallel([&](std::uint64_t index) {
-    for (int round = 0; round < 5000; ++round) {
-      auto permit = breaker.admit(start);
-      ASSERT_TRUE(permit);
-      permit->settle(index % 2 == 0 ? Outcome::timeout : Outcome::success, start);
+  for (const std::uint32_t stripes : {1U, 2U, 8U}) {
+    CircuitBreaker breaker{{.failure_rate = 1, .minimum_calls = 30'000, .stripes = stripes}};
+    in_parallel([&](std::uint64_t index) {
+      for (int round = 0; round < 5000; ++round) {
+        auto permit = breaker.admit(start);
+        ASSERT_TRUE(permit);
+        permit->settle(index % 2 == 0 ? Outcome::timeout : Outcome::success, start);
+      }
+    });
+    EXPECT_EQ(breaker.counts_approx(start), (penstock::SampleCounts{20'000, 10'000}));
+  }
+}
+
+TEST(circuit_breaker_under_contention, a_count_window_holds_about_its_calls) {
+  for (const std::uint32_t size : {1U, 10U, 100U, 1000U}) {
+    penstock::CountWindow window{size};
+    in_parallel([&](std::uint64_t) {
+      for (int call = 0; call < 20'000; ++call) window.record(0, penstock::Sample::failure);
+    });
+    const penstock::SampleCounts counts = window.counts_approx(0);
+    const std::uint32_t slice = (size + 9) / 10;
+    // A slice is done by at most one look of each stripe, and one call of each thread, late.
+    EXPECT_GE(counts.total, size - slice);
+    EXPECT_LE(counts.total, 2 * size + 40);
+    EXPECT_EQ(counts.failures, counts.total);
+  }
+}
+
+TEST(circuit_breaker_under_contention, a_streak_is_as_long_as_the_failures_of_all) {
+  CircuitBreaker breaker{{.failure_rate = 0, .consecutive_failures = 4001}};
+  in_parallel([&](std::uint64_t) {
+    for (int call = 0; call < 1000; ++call) {
+      if (auto permit = breaker.admit(start)) permit->settle(Outcome::timeout, start);
     }
   });
-  EXPECT_EQ(breaker.counts_approx(start), (penstock::SampleCounts{20'000, 10'000}));
+  ASSERT_EQ(breaker.state(start), State::closed);
+  breaker.admit(start)->settle(Outcome::timeout, start);
+  EXPECT_EQ(breaker.state(start), State::open);
+}
+
+// trap 4: nobody sees it open with the deadline of an earlier time.
+TEST(circuit_breaker_under_contention, who_sees_it_open_sees_until_when) {
+  CircuitBreaker breaker{{.minimum_calls = 1, .open_for = 1h, .probes = 1}};
+  std::atomic<std::int64_t> hours{1};
+  std::atomic<bool> done{false};
+  in_parallel([&](std::uint64_t index) {
+    if (index != 0) {
+      while (!done.load()) {
+        const Time now{hours.load() * 1h};
+        const auto permit = breaker.admit(now);
+        EXPECT_FALSE(permit && permit->is_probe());
+      }
+      return;
+    }
+    for (int round = 0; round < 3000; ++round) {
+      fail_until_open(breaker, Time{hours.load() * 1h});
+      breaker.reset();
+      hours.fetch_add(2);
+    }
+    done.store(true);
+  });
+}
+
+TEST(circuit_breaker_under_contention, probes_that_fail_together_are_one_more_opening) {
+  for (int round = 0; round < 300; ++round) {
+    CircuitBreaker breaker{{.minimum_calls = 1,
+                            .open_for = 1s,
+                            .open_growth = 2,
+                            .probes = 4,
+                            .probe_success_rate = 0.5}};
+    fail_until_open(breaker, start);
+    Time now = start + 2s;
+    for (const Duration open_time : {2s, 4s, 8s}) {
+      in_parallel([&](std::uint64_t) {
+        auto permit = breaker.admit(now);
+        if (permit) permit->settle(Outcome::timeout, now);
+      });
+      ASSERT_EQ(breaker.state(now + open_time - 1ns), State::open);
+      now += open_time + 1ms;
+      ASSERT_EQ(breaker.state(now), State::half_open);
+    }
+  }
+}
+
+// Some may be missed, if a thread stands still while the others make a thousand.
+TEST(circuit_breaker_under_contention, every_transition_is_told_once_and_in_order) {
+  CircuitBreaker breaker{{.failure_rate = 0,
+                          .consecutive_failures = 1,
+                          .open_for = 1ns,
+                          .probes = 1,
+                          .keep_transitions = 1024}};
+  std::uint32_t told = 0;  // by one thread at a time, which is what is tested
+  State last = State::closed;
+  std::atomic<std::int64_t> ticks{start.time_since_epoch().count()};
+  in_parallel([&](std::uint64_t index) {
+    std::mt19937_64 random{index};
+    for (int round = 0; round < 2000; ++round) {
+      const Time now{Duration{ticks.fetch_add(100'000)}};
+      if (auto permit = breaker.admit(now)) {
+        permit->settle(random() % 2 == 0 ? Outcome::timeout : Outcome::success, now);
+      }
+      breaker.deliver([&](const penstock::Transition& transition) {
+        told += 1 + transition.missed;
+        EXPECT_EQ(transition.generation, told & penstock::Circuit::generation_mask);
+        EXPECT_EQ(transition.from, last);
+        last = transition.to;
+      });
+    }
+  });
+  breaker.deliver([](const penstock::Transition&) { ADD_FAILURE() << "one was left behind"; });
+  EXPECT_GT(told, 1000U);
+}
+
+TEST(stripe_hint, threads_that_live_together_have_numbers_of_their_own) {
+  for (int round = 0; round < 100; ++round) {
+    std::array<std::uint32_t, 4> numbers{};
+    std::atomic<int> ready{0};
+    in_parallel([&](std::uint64_t index) {
+      numbers[index] = penstock::stripe_hint();
+      ++ready;
+      while (ready.load() != 4) std::this_thread::yield();
+    });
+    std::sort(numbers.begin(), numbers.end());
+    ASSERT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end());
+    ASSERT_LT(numbers[3], 8U);  // they come back when their thread has ended
+  }
 }
 
 TEST(circuit_breaker_under_contention, opens_once_for_all_the_failures_of_one_moment) {
@@ -114,11 +232,15 @@ TEST(circuit_breaker_under_contention, opens_once_for_all_the_failures_of_one_mo
   }
 }
 
-// Random admissions, outcomes, drops, isolations and clock steps. Leases do not lapse, so the
-// probes in flight of a generation, counted inside their life, never exceed the places.
+// A million random admissions, outcomes, drops, throws, isolations and clock steps. Leases do not
+// lapse, so the probes in flight of a generation, counted inside their life, never exceed the
+// places. trap 2
 TEST(circuit_breaker_under_contention, permits_balance_after_random_settles_and_drops) {
-  CircuitBreaker breaker{
-      {.minimum_calls = 5, .open_for = 1ms, .probes = probes, .probe_timeout = 1000h}};
+  CircuitBreaker breaker{{.minimum_calls = 5,
+                          .open_for = 1ms,
+                          .probes = probes,
+                          .probe_success_rate = 0.6,
+                          .probe_timeout = 1000h}};
   std::atomic<std::int64_t> ticks{start.time_since_epoch().count()};
   std::array<std::atomic<std::uint32_t>, 1U << 14> in_flight{};
   std::atomic<std::uint64_t> probe_calls{0};
@@ -127,9 +249,16 @@ TEST(circuit_breaker_under_contention, permits_balance_after_random_settles_and_
     std::vector<Permit> held;
     const auto end = [&](Permit last, Time now) {
       if (last.is_probe()) --in_flight[last.generation()];
-      switch (random() % 8) {
+      switch (random() % 9) {
         case 0:
           return;
+        case 8:
+          try {
+            const Permit unwound = std::move(last);
+            throw 0;
+          } catch (int) {
+            return;
+          }
         case 1:
           return last.settle(Outcome::neutral, now);
         case 2:
@@ -139,7 +268,7 @@ TEST(circuit_breaker_under_contention, permits_balance_after_random_settles_and_
           return last.settle(Outcome::success, now);
       }
     };
-    for (int round = 0; round < 20'000; ++round) {
+    for (int round = 0; round < 250'000; ++round) {
       const auto step = static_cast<std::int64_t>(random() % 200'000);
       const Time now{Duration{ticks.fetch_add(step)}};
       if (random() % 1000 == 0) breaker.isolate();

@@ -9,4 +9,11 @@ namespace penstock::sync {
 
 using std::atomic;
 
+/// The one `Object` of the calling thread, made at its first use and destroyed with the thread.
+template <class Object>
+[[nodiscard]] Object& per_thread() noexcept {
+  static thread_local Object object;
+  return object;
+}
+
 }  // namespace penstock::sync

@@ -34,13 +34,6 @@ using thread_id = std::thread::id;
   return std::chrono::steady_clock::now();
 }
 
-/// The one `Object` of the calling thread, made at its first use and destroyed with the thread.
-template <class Object>
-[[nodiscard]] Object& per_thread() noexcept {
-  static thread_local Object object;
-  return object;
-}
-
 /// Whether the memory of finished coroutine frames may be kept for the next. False where a test
 /// build watches what is done to freed memory.
 inline constexpr bool keeps_freed_frames = true;

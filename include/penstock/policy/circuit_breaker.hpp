@@ -3,97 +3,49 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include <penstock/core/atomic.hpp>
 #include <penstock/core/error.hpp>
 #include <penstock/core/outcome.hpp>
+#include <penstock/core/random.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
+#include <penstock/policy/breaker_options.hpp>
+#include <penstock/policy/call_window.hpp>
+#include <penstock/policy/circuit.hpp>
+#include <penstock/policy/half_open.hpp>
 #include <penstock/policy/sliding_window.hpp>
-#include <penstock/policy/stamp.hpp>
-#include <penstock/policy/text.hpp>
+#include <penstock/policy/streak.hpp>
+#include <penstock/policy/transition_log.hpp>
 
 namespace penstock {
 
-enum class CircuitState : std::uint8_t { closed, open, half_open };
-
-[[nodiscard]] constexpr std::string_view to_string(CircuitState state) noexcept {
-  switch (state) {
-    case CircuitState::closed:
-      return "closed";
-    case CircuitState::open:
-      return "open";
-    case CircuitState::half_open:
-      return "half_open";
-  }
-  return "unknown";
-}
-
-/// The state of a breaker; `until` is when it stops being open. Each step starts a generation.
-using Circuit = Stamp<CircuitState>;
-
-/// What `now` makes of a circuit: an open one past its time is half open.
-[[nodiscard]] constexpr Circuit seen_at(Circuit circuit, Time now) noexcept {
-  if (circuit.state != CircuitState::open || now < circuit.until || circuit.until == never) {
-    return circuit;
-  }
-  return circuit.moved(CircuitState::half_open);
-}
-
-/// The right to be one of the probes of a half-open circuit, until it lapses.
-enum class LeaseState : std::uint8_t { free, leased, succeeded };
-using Lease = Stamp<LeaseState>;
-
-/// Whether a probe of `generation` may take this place. A success stays for its generation, so
-/// no generation admits more probes than it has places; a lease of an older generation or past
-/// its time is void. A thread that is behind cannot void what a newer generation holds.
-[[nodiscard]] constexpr bool leasable(Lease lease, std::uint16_t generation, Time now) noexcept {
-  if (lease.state == LeaseState::free) return true;
-  const bool lapsed = lease.until <= now && lease.until != never;
-  if (lease.generation == generation) return lease.state == LeaseState::leased && lapsed;
-  return lapsed || lease.older_than(generation);
-}
-
 /// Stops calls to a target that fails too often. *Safe from any thread.*
 ///
-/// Closed: calls pass and their outcomes are counted. Opens when, at a failure, the failure rate
-/// of the window has reached `failure_rate` over at least `minimum_calls`. Open: refuses for
-/// `open_for`. Half open: `probes` calls pass; when all of them have succeeded it closes, at the
-/// first failure it opens again. A cancelled or lapsed probe decides nothing and frees its place.
+/// Closed: calls pass and their outcomes are counted; it opens at the failure or slow call that
+/// meets its rules (`TripRule`). Open: refuses, for a time that may grow and spread. Half open:
+/// `probes` calls pass; it closes or opens again as soon as their verdicts decide it
+/// (`HalfOpenRule`; a slow probe has failed). A cancelled probe decides nothing and frees its
+/// place, so does one that lapses unless `lapsed_probe` says otherwise. Closed again, the share of
+/// calls let through may grow (`Ramp`).
 ///
-/// A closed call costs one load, and one compare-exchange when it settles. Nothing allocates after
-/// construction; nothing throws.
+/// A closed call costs one load, and one load and one compare-exchange when it settles, in a
+/// stripe of its own thread; a slow-call rule adds one compare-exchange, a consecutive rule a load.
+/// A failure sums the window. Nothing allocates after construction; nothing throws.
+///
+/// Exact: who is admitted as a probe, failures in a row, one transition at a time. Approximate: a
+/// window is summed while others count; a failure sees all that was counted before it by its own
+/// thread and by every thread whose counting happened before it.
+///
+/// Where chance is asked for, `chance` is any number, mixed with `now`; without one, `now` alone
+/// decides, so a simulation repeats itself and machines differ.
 class CircuitBreaker {
  public:
   using State = CircuitState;
-
-  struct Options {
-    double failure_rate = 0.5;         ///< above 0, at most 1
-    std::uint32_t minimum_calls = 10;  ///< 1 to 32767
-    Duration window = std::chrono::seconds{10};
-    Duration open_for = std::chrono::seconds{30};
-    std::uint32_t probes = 3;                           ///< 1 to 1000
-    Duration probe_timeout = std::chrono::seconds{60};  ///< 1 ms at least
-    OutcomeSet failures = {
-        Outcome::transient, Outcome::unavailable, Outcome::timeout, Outcome::exception};
-    /// Answers: the target is there, whatever it thinks of the request. What is in neither set
-    /// is neutral.
-    OutcomeSet successes = {Outcome::success,
-                            Outcome::rate_limited,
-                            Outcome::permanent,
-                            Outcome::not_found,
-                            Outcome::too_large,
-                            Outcome::credential,
-                            Outcome::quota};
-  };
+  using Options = CircuitBreakerOptions;
 
   /// The right to make one call. *One thread at a time.* The breaker must outlive it. Destroyed
   /// before `settle`, it is given back neutrally.
@@ -102,223 +54,309 @@ class CircuitBreaker {
     Permit(Permit&& other) noexcept
         : breaker_(std::exchange(other.breaker_, nullptr)),
           lease_(other.lease_),
+          started_(other.started_),
           place_(other.place_),
-          generation_(other.generation_) {}
+          generation_(other.generation_),
+          refused_(other.refused_) {}
     Permit& operator=(Permit&& other) noexcept {
-      if (this != &other) {
-        give_back();
-        breaker_ = std::exchange(other.breaker_, nullptr);
-        lease_ = other.lease_;
-        place_ = other.place_;
-        generation_ = other.generation_;
-      }
+      if (this == &other) return *this;
+      give_back();
+      breaker_ = std::exchange(other.breaker_, nullptr);
+      lease_ = other.lease_;
+      started_ = other.started_;
+      place_ = other.place_;
+      generation_ = other.generation_;
+      refused_ = other.refused_;
       return *this;
     }
     ~Permit() { give_back(); }
 
-    /// Reports how the call ended, once; a second report is ignored, and so is the report of a
-    /// call that was admitted in an earlier state of the breaker.
-    void settle(Outcome outcome, Time now) noexcept {
+    /// Reports how the call ended, once, and that it took from `admit` until `now`. A second
+    /// report is ignored, and so is the report of a call that was admitted in an earlier state of
+    /// the breaker.
+    void settle(Outcome outcome, Time now, std::uint64_t chance = 0) noexcept {
       CircuitBreaker* const breaker = std::exchange(breaker_, nullptr);
       if (breaker == nullptr) return;
       if (lease_ == 0) {
-        breaker->settle_call(generation_, outcome, now);
+        breaker->settle_call(*this, outcome, now, chance);
       } else {
-        breaker->settle_probe(place_, lease_, outcome, now);
+        breaker->settle_probe(*this, outcome, now, chance);
       }
     }
     [[nodiscard]] bool is_probe() const noexcept { return lease_ != 0; }
+    /// Only a dry run lets a call pass that it would refuse; its outcome counts for nothing.
+    [[nodiscard]] bool would_be_refused() const noexcept { return refused_; }
     [[nodiscard]] std::uint16_t generation() const noexcept { return generation_; }
 
    private:
     friend CircuitBreaker;
-    Permit(CircuitBreaker& breaker,
-           std::uint16_t generation,
-           std::uint64_t lease,
-           std::uint32_t place) noexcept
-        : breaker_(&breaker),
-          lease_(lease),
-          place_(place),
+    Permit(CircuitBreaker* breaker, std::uint16_t generation, Time now) noexcept
+        : breaker_(breaker),
+          started_(now),
           generation_(generation) {}
     void give_back() noexcept {
-      if (breaker_ != nullptr && lease_ != 0) breaker_->free_place(place_, lease_);
+      if (breaker_ != nullptr && lease_ != 0) breaker_->places_.free(place_, lease_);
     }
 
-    CircuitBreaker* breaker_;
-    std::uint64_t lease_;  // 0: admitted while closed
-    std::uint32_t place_;
+    CircuitBreaker* breaker_;  // null: settled, or not counted
+    std::uint64_t lease_ = 0;  // 0: no probe
+    Time started_;
+    std::uint32_t place_ = 0;
     std::uint16_t generation_;
+    bool refused_ = false;
   };
 
   CircuitBreaker() : CircuitBreaker(Options{}) {}
   explicit CircuitBreaker(const Options& settings)
       : options_(validated(settings)),
-        window_(settings.window),
-        places_(settings.probes) {}
+        failures_(window_of(settings)),
+        slow_(settings.judges_slowness() ? window_of(settings) : CallWindow{}),
+        places_(settings.probes),
+        log_(settings.keep_transitions) {}
 
-  /// A permit, or `circuit_open` with the time to stay away: what is left of the open time, or,
-  /// while all probes are out, until one lapses but no longer than `open_for`. An isolated
-  /// breaker gives no time.
-  [[nodiscard]] Result<Permit> admit(Time now) noexcept {
-    for (;;) {
-      std::uint64_t word = circuit_.load();
-      const Circuit circuit = Circuit::unpack(word);
-      if (circuit.state == State::closed) return Permit{*this, circuit.generation, 0, 0};
-      const Circuit current = seen_at(circuit, now);
-      if (current.state == State::open) return refusal(current.until, now);
-      if (current != circuit && !circuit_.compare_exchange_strong(word, current.pack())) continue;
-      word = current.pack();
-      Time lapse = saturating_add(now, options_.open_for);
-      for (std::uint32_t place = 0; place < places_.size(); ++place) {
-        const std::uint64_t lease = take_place(place, current.generation, now, lapse);
-        if (lease == 0) continue;
-        if (circuit_.load() == word) return Permit{*this, current.generation, lease, place};
-        free_place(place, lease);
-        break;
-      }
-      if (circuit_.load() == word) return refusal(lapse, now);
+  /// A permit, or `circuit_open` with the time to stay away: what is left of the open time; while
+  /// all probes are out, until one lapses but no longer than `open_for`; in a ramp, until the
+  /// share has grown to this call. An isolated breaker gives no time.
+  [[nodiscard]] Result<Permit> admit(Time now, std::uint64_t chance = 0) noexcept {
+    const Circuit circuit = Circuit::unpack(circuit_.load());
+    if (circuit.state == State::closed && options_.ramp == Duration::zero()) [[likely]] {
+      return Permit{this, circuit.generation, now};
     }
+    return admit_by_step(now, chance);
   }
 
-  /// As `now` makes it; old as soon as it is returned.
+  /// As `now` makes it, whether or not a call has come since; old as soon as it is returned.
   [[nodiscard]] State state(Time now) const noexcept {
     return seen_at(Circuit::unpack(circuit_.load()), now).state;
   }
   /// What the window holds of the present closed state.
   [[nodiscard]] SampleCounts counts_approx(Time now) const noexcept {
-    return window_.counts_approx(now, Circuit::unpack(circuit_.load()).generation);
+    return failures_.counts_approx(now, Circuit::unpack(circuit_.load()).generation);
+  }
+  /// The same of slow calls, as `SampleCounts::failures`; nothing without a slow-call rule.
+  [[nodiscard]] SampleCounts slow_counts_approx(Time now) const noexcept {
+    return slow_.counts_approx(now, Circuit::unpack(circuit_.load()).generation);
+  }
+  /// Calls that a dry run has let through though it would have refused them.
+  [[nodiscard]] std::uint64_t would_have_refused_approx() const noexcept {
+    return let_through_.load(std::memory_order_relaxed);
+  }
+  /// Closed with nothing held against the target: to forget it changes no decision but for the
+  /// successes that a rate is a share of.
+  [[nodiscard]] bool idle(Time now) const noexcept {
+    const Circuit circuit = Circuit::unpack(circuit_.load());
+    return circuit.state == State::closed &&
+           (options_.ramp == Duration::zero() || circuit.until <= now) &&
+           failures_.counts_approx(now, circuit.generation).failures == 0 &&
+           slow_.counts_approx(now, circuit.generation).failures == 0 &&
+           streak_.length_approx(circuit.generation) == 0;
   }
 
-  /// Opens until `reset`.
-  void isolate() noexcept { move_to(State::open, never); }
-  /// Closes and forgets all that was counted.
-  void reset() noexcept { move_to(State::closed, Time{}); }
+  /// Opens until `reset`. This and the next two: `now` only dates the transition.
+  void isolate(Time now = {}) noexcept { force(State::open, never, now); }
+  /// Closes, without a ramp, and forgets all that was counted.
+  void reset(Time now = {}) noexcept { force(State::closed, {}, now); }
+  /// Lets everything through and counts nothing, until `reset`.
+  void disable(Time now = {}) noexcept { force(State::disabled, {}, now); }
+
+  /// `receiver(const Transition&)` for each transition not yet delivered, in order, in this
+  /// thread (`TransitionLog`). Nothing without `keep_transitions`.
+  template <class Receiver>
+  void deliver(Receiver&& receiver) noexcept {
+    log_.deliver(std::forward<Receiver>(receiver));
+  }
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
-  [[nodiscard]] std::string describe() const {
-    return "circuit_breaker(" + to_text(options_.failure_rate * 100) + "% of at least " +
-           std::to_string(options_.minimum_calls) + " calls in " + to_text(options_.window) +
-           ", open " + to_text(options_.open_for) + ", " + std::to_string(options_.probes) +
-           " probes of " + to_text(options_.probe_timeout) + ")";
-  }
+  [[nodiscard]] std::string describe() const { return penstock::describe(options_); }
 
  private:
-  static const Options& validated(const Options& settings) {
-    if (!(settings.failure_rate > 0 && settings.failure_rate <= 1)) {
-      throw std::invalid_argument(
-          "penstock: CircuitBreaker needs a failure rate above 0 and at most 1; write "
-          "CircuitBreaker{{.failure_rate = 0.5}}");
-    }
-    if (settings.minimum_calls == 0 || settings.minimum_calls > WindowSlice::most / 2) {
-      throw std::invalid_argument(
-          "penstock: CircuitBreaker judges at least 1 and at most 32767 calls; write "
-          ".minimum_calls = 10");
-    }
-    if (settings.probes == 0 || settings.probes > 1000) {
-      throw std::invalid_argument(
-          "penstock: CircuitBreaker needs 1 to 1000 probes to close again; write .probes = 3");
-    }
-    if (settings.window <= Duration::zero() || settings.open_for <= Duration::zero() ||
-        settings.probe_timeout < std::chrono::milliseconds{1}) {
-      throw std::invalid_argument(
-          "penstock: CircuitBreaker needs positive times and at least 1 ms for a probe; write "
-          "{.window = 10s, .open_for = 30s, .probe_timeout = 60s}");
-    }
-    return settings;
+  static CallWindow window_of(const Options& settings) {
+    return {settings.window, settings.window_calls, settings.stripes};
   }
 
-  static Error refusal(Time until, Time now) noexcept {
+  Result<Permit> admit_by_step(Time now, std::uint64_t chance) noexcept {
+    for (;;) {
+      std::uint64_t word = circuit_.load();
+      const Ramp ramp = options_.ramp_rule();
+      const std::uint64_t drawn = ramp.length == Duration::zero() ? 0 : mixed(now, chance);
+      const CircuitStep step = on_call(Circuit::unpack(word), now, ramp, drawn);
+      const std::uint16_t generation = step.circuit.generation;
+      switch (step.admission) {
+        case Admission::pass:
+          return Permit{this, generation, now};
+        case Admission::uncounted:
+          return Permit{nullptr, generation, now};
+        case Admission::refuse:
+          return refuse(generation, step.wait, now);
+        case Admission::probe:
+          break;
+      }
+      if (step.circuit.pack() != word && !move(word, step.circuit, now)) continue;
+      word = step.circuit.pack();
+      const ProbePlaces::Taken taken =
+          places_.take(generation, now, options_.probe_timeout, options_.lapsed_probe);
+      if (taken.found_failure) judge_probes(generation, now, chance);
+      const bool stands = circuit_.load() == word;
+      if (taken.lease == 0) {
+        if (!stands) continue;
+        return refuse(
+            generation, std::min(options_.open_for, elapsed_between(now, taken.lapses)), now);
+      }
+      Permit permit{this, generation, now};
+      permit.lease_ = taken.lease;
+      permit.place_ = taken.place;
+      if (stands) return permit;  // else it gives the place back: the circuit has moved
+    }
+  }
+
+  Result<Permit> refuse(std::uint16_t generation, Duration wait, Time now) noexcept {
+    if (options_.mode == BreakerMode::dry_run) {
+      Permit permit{nullptr, generation, now};
+      permit.refused_ = true;
+      let_through_.fetch_add(1, std::memory_order_relaxed);
+      return permit;
+    }
     Error error{ErrorKind::circuit_open};
-    if (until != never) error.set_retry_after(elapsed_between(now, until));
+    if (wait != Duration::max()) error.set_retry_after(wait);
     return error;
   }
 
-  void settle_call(std::uint16_t generation, Outcome outcome, Time now) noexcept {
+  [[nodiscard]] bool was_slow(const Permit& permit, Time now) const noexcept {
+    return options_.judges_slowness() &&
+           elapsed_between(permit.started_, now) >= options_.slow_after;
+  }
+
+  void settle_call(const Permit& call, Outcome outcome, Time now, std::uint64_t chance) noexcept {
     const bool failed = options_.failures.contains(outcome);
     if (!failed && !options_.successes.contains(outcome)) return;
-    const Circuit closed{State::closed, generation, {}};
-    std::uint64_t word = closed.pack();
-    if (circuit_.load() != word) return;
+    const std::uint64_t word = circuit_.load();
+    if (!Circuit::is(word, State::closed, call.generation_)) return;
     // A late thread that passes the test above and is then overtaken counts in the era of its
     // own generation, where nobody looks any more.
-    window_.record(now, generation, failed ? Sample::failure : Sample::success);
-    if (!failed) return;
-    const SampleCounts counts = window_.counts_approx(now, generation);
-    if (counts.total < options_.minimum_calls ||
-        counts.failures / static_cast<double>(counts.total) < options_.failure_rate) {
-      return;
-    }
-    circuit_.compare_exchange_strong(
-        word, closed.moved(State::open, saturating_add(now, options_.open_for)).pack());
+    failures_.record(now, call.generation_, failed ? Sample::failure : Sample::success);
+    if (failed || more_rules_) [[unlikely]]
+      judge_call(call, failed, word, now, chance);
   }
 
-  void settle_probe(std::uint32_t place, std::uint64_t lease, Outcome outcome, Time now) noexcept {
-    const Lease mine = Lease::unpack(lease);
-    const Circuit half_open{State::half_open, mine.generation, {}};
-    std::uint64_t word = half_open.pack();
-    const bool lapsed = mine.until <= now && mine.until != never;
-    if (!lapsed && options_.failures.contains(outcome)) {
-      // The place stays taken: freed first, it could admit one probe more before this opens.
-      if (places_[place].load() != lease) return;
-      circuit_.compare_exchange_strong(
-          word, half_open.moved(State::open, saturating_add(now, options_.open_for)).pack());
-      return;
+  [[gnu::noinline]] void judge_call(const Permit& call,
+                                    bool failed,
+                                    std::uint64_t word,
+                                    Time now,
+                                    std::uint64_t chance) noexcept {
+    const std::uint16_t generation = call.generation_;
+    const bool slow = was_slow(call, now);
+    if (options_.judges_slowness()) {
+      slow_.record(now, generation, slow ? Sample::failure : Sample::success);
     }
-    if (lapsed || !options_.successes.contains(outcome)) {
-      free_place(place, lease);
-      return;
+    std::uint32_t in_a_row = 0;
+    if (options_.consecutive_failures != 0) {
+      if (failed) {
+        in_a_row = streak_.on_failure(generation);
+      } else {
+        streak_.on_success(generation);
+      }
     }
-    const std::uint64_t done = Lease{LeaseState::succeeded, mine.generation, mine.until}.pack();
-    if (!places_[place].compare_exchange_strong(lease, done)) return;
-    for (const sync::atomic<std::uint64_t>& other : places_) {
-      const Lease seen = Lease::unpack(other.load());
-      if (seen.state != LeaseState::succeeded || seen.generation != mine.generation) return;
-    }
-    circuit_.compare_exchange_strong(word, half_open.moved(State::closed).pack());
+    if (!failed && !slow) return;
+    // A rule that this call cannot have moved is not asked, unless all must hold.
+    const bool all = options_.trip_when == TripWhen::all_rules;
+    TripReadings seen{.in_a_row = in_a_row};
+    if (failed || all) seen.failures = failures_.counts_approx(now, generation);
+    if (slow || all) seen.slow = slow_.counts_approx(now, generation);
+    if (options_.trip_rule().opens(seen)) open(word, now, chance);
   }
 
-  // The new lease, or 0 with `lapse` moved up to when the present one ends.
-  std::uint64_t take_place(std::uint32_t place,
-                           std::uint16_t generation,
-                           Time now,
-                           Time& lapse) noexcept {
-    const std::uint64_t mine =
-        Lease{LeaseState::leased, generation, saturating_add(now, options_.probe_timeout)}.pack();
-    std::uint64_t seen = places_[place].load();
-    while (leasable(Lease::unpack(seen), generation, now)) {
-      if (places_[place].compare_exchange_weak(seen, mine)) return mine;
+  void settle_probe(const Permit& probe, Outcome outcome, Time now, std::uint64_t chance) noexcept {
+    const bool failed = options_.failures.contains(outcome);
+    const bool judged = failed || options_.successes.contains(outcome);
+    const Lease mine = Lease::unpack(probe.lease_);
+    const bool late = lapsed(mine, now);
+    if (late ? options_.lapsed_probe == LapsedProbe::neutral : !judged) {
+      return places_.free(probe.place_, probe.lease_);
     }
-    const Lease held = Lease::unpack(seen);
-    if (held.state == LeaseState::leased) lapse = std::min(lapse, held.until);
-    return 0;
+    const bool fails = late || failed || was_slow(probe, now);
+    const LeaseState verdict = fails ? LeaseState::failed : LeaseState::succeeded;
+    if (!places_.settle(probe.place_, probe.lease_, verdict)) return;
+    judge_probes(mine.generation, now, chance);
   }
 
-  void free_place(std::uint32_t place, std::uint64_t lease) noexcept {
-    places_[place].compare_exchange_strong(lease, Lease{}.pack());
+  void judge_probes(std::uint16_t generation, Time now, std::uint64_t chance) noexcept {
+    const std::uint64_t word = circuit_.load();
+    const Circuit circuit = Circuit::unpack(word);
+    if (!Circuit::is(word, State::half_open, generation)) return;
+    switch (options_.half_open_rule().judge(places_.tally(generation))) {
+      case ProbeVerdict::undecided:
+        return;
+      case ProbeVerdict::close:
+        static_cast<void>(move(word, closed_again(circuit, now, options_.ramp_rule()), now));
+        return;
+      case ProbeVerdict::open:
+        open(word, now, chance);
+    }
   }
 
-  void move_to(State state, Time until) noexcept {
+  // How often it has opened in a row is published before the opening it belongs to. Whoever
+  // competes for one opening publishes the same; one that no opening followed is of a
+  // generation that was never half open, so nobody asks for it.
+  void open(std::uint64_t word, Time now, std::uint64_t chance) noexcept {
+    const Circuit circuit = Circuit::unpack(word);
+    std::uint32_t times = 1;
+    if (options_.open_growth > 1) {
+      const Circuit next = circuit.moved(State::open);
+      std::uint64_t last = openings_.load();
+      const auto generation = static_cast<std::uint16_t>(last >> 32);
+      if (generation == next.generation) {
+        times = static_cast<std::uint32_t>(last);
+      } else {
+        const auto before =
+            static_cast<std::uint16_t>((circuit.generation - 1U) & Circuit::generation_mask);
+        if (circuit.state == State::half_open && generation == before) {
+          times = static_cast<std::uint32_t>(last) + 1;
+        }
+        openings_.compare_exchange_strong(last, std::uint64_t{next.generation} << 32 | times);
+      }
+    }
+    const Duration time = options_.open_time(times, mixed(now, chance));
+    static_cast<void>(move(word, opened(circuit, now, time), now));
+  }
+
+  void force(State state, Time until, Time now) noexcept {
     std::uint64_t word = circuit_.load();
-    while (
-        !circuit_.compare_exchange_weak(word, Circuit::unpack(word).moved(state, until).pack())) {
-    }
+    while (!move(word, Circuit::unpack(word).moved(state, until), now)) word = circuit_.load();
+  }
+
+  bool move(std::uint64_t from, Circuit to, Time now) noexcept {
+    if (!circuit_.compare_exchange_strong(from, to.pack())) return false;
+    log_.add(to.state, to.generation, now);
+    return true;
+  }
+
+  static std::uint64_t mixed(Time now, std::uint64_t chance) noexcept {
+    const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count());
+    return Random::mix(Random::mix(chance) ^ ticks);
   }
 
   const Options options_;
-  SlidingWindow window_;
+  const bool more_rules_ = options_.judges_slowness() || options_.consecutive_failures != 0;
+  CallWindow failures_;
+  CallWindow slow_;
+  ProbePlaces places_;
+  TransitionLog log_;
+  // Only counted up; guards nothing.
+  sync::atomic<std::uint64_t> let_through_{0};
+  // Generation and number of the last opening, 32 bits each.
+  sync::atomic<std::uint64_t> openings_{0};
+  Streak streak_;
   // Circuit::pack(): state, generation and end of the open time change together or not at all,
   // and only by a compare-exchange from the very word the decision was made on. A permit that is
   // exactly 16 384 transitions old would pass for a new one.
   //
   // This word and the places are sequentially consistent, because two steps need one order of
   // both: a probe takes its place and then sees whether the circuit has moved, and the last two
-  // successes each mark their place and then look for the other's. On the closed path that
+  // verdicts each mark their place and then look for the other's. On the closed path that
   // is one plain load on x86 and one acquire load on ARM.
-  sync::atomic<std::uint64_t> circuit_{Circuit{}.pack()};
-  // Lease::pack(), one per probe. Free to leased: who is admitted. Leased to free or succeeded:
-  // the holder, if the word is still its own; an unsettled lease never comes again, because one
-  // that replaces it after its time ends later.
-  std::vector<sync::atomic<std::uint64_t>> places_;
+  //
+  // On a line of its own: every call reads it, hardly anyone writes it.
+  alignas(64) sync::atomic<std::uint64_t> circuit_{Circuit{}.pack()};
 };
 
 }  // namespace penstock

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include <penstock/core/error.hpp>
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/backoff.hpp>
 #include <penstock/policy/release.hpp>

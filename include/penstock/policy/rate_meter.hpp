@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {

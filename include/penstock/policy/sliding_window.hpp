@@ -4,11 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <stdexcept>
 
 #include <penstock/core/atomic.hpp>
+#include <penstock/core/stripe.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {
@@ -21,7 +25,25 @@ struct SampleCounts {
   friend constexpr bool operator==(SampleCounts, SampleCounts) noexcept = default;
 };
 
-/// One slice of a `SlidingWindow`: what was counted, and of which turn of the ring, in one word.
+/// Where a ring of ten slices stands: the slice, and how often it has turned since the epoch.
+struct RingPosition {
+  static constexpr std::uint32_t slices = 10;
+
+  std::uint32_t index = 0;  ///< below `slices`
+  std::uint32_t cycle = 0;
+
+  /// The position of the slice with this number, counted from the epoch.
+  [[nodiscard]] static constexpr RingPosition of(std::int64_t number) noexcept {
+    const std::int64_t cycle = floor_divide(number, slices);
+    return {static_cast<std::uint32_t>(number - cycle * slices), static_cast<std::uint32_t>(cycle)};
+  }
+  [[nodiscard]] static constexpr std::int64_t floor_divide(std::int64_t value,
+                                                           std::int64_t by) noexcept {
+    return value / by - (value % by < 0 ? 1 : 0);
+  }
+};
+
+/// One slice of a window: what was counted, and of which turn of the ring, in one word.
 struct WindowSlice {
   std::uint32_t era = 0;    ///< modulo 2^10
   std::uint32_t cycle = 0;  ///< turns of the ring since the epoch, modulo 2^22
@@ -29,7 +51,8 @@ struct WindowSlice {
   std::uint32_t failures = 0;
 
   static constexpr std::uint32_t era_mask = (1U << 10) - 1;
-  static constexpr std::uint32_t cycle_mask = (1U << 22) - 1;
+  static constexpr unsigned cycle_bits = 22;
+  static constexpr std::uint32_t cycle_mask = (1U << cycle_bits) - 1;
   static constexpr std::uint32_t most = (1U << 16) - 1;
   // How far ahead a slice may be of a sample that comes late. Any other difference is the past.
   static constexpr std::uint32_t lead = 15;
@@ -65,24 +88,131 @@ struct WindowSlice {
     return next;
   }
 
+  /// Whether the slice in this word is of that era and cycle and not full: `with` then only adds
+  /// `one_more`.
+  [[nodiscard]] static constexpr bool is_open(std::uint64_t word,
+                                              std::uint32_t of_era,
+                                              std::uint32_t of_cycle) noexcept {
+    const std::uint64_t tag = WindowSlice{of_era & era_mask, of_cycle & cycle_mask}.pack();
+    return word >> 32 == tag >> 32 && (word >> 16 & most) != most;
+  }
+  [[nodiscard]] static constexpr std::uint64_t one_more(Sample sample) noexcept {
+    return sample == Sample::failure ? (1U << 16) + 1U : 1U << 16;
+  }
+
+  /// Whether this slice, the `index`-th of its ring, is one of the `span` that end at `at`. The
+  /// one after `at` counts too: it is of a thread that is a moment ahead.
+  [[nodiscard]] constexpr bool inside(std::uint32_t index,
+                                      RingPosition at,
+                                      std::uint32_t span) const noexcept {
+    const std::uint32_t turns = (at.cycle - cycle) & cycle_mask;
+    const std::int64_t behind = std::int64_t{turns} - (turns > cycle_mask / 2 ? cycle_mask + 1 : 0);
+    const std::int64_t slices_behind = behind * RingPosition::slices + at.index - index;
+    return slices_behind >= -1 && slices_behind < std::int64_t{span};
+  }
+
   friend constexpr bool operator==(const WindowSlice&, const WindowSlice&) noexcept = default;
 };
 
-/// Counts successes and failures of the last `window`, in ten slices of a tenth each, rounded
-/// up to whole nanoseconds: it covers nine to ten of them. *Safe from any thread.*
+/// Ten slices of counts in each of several stripes. A sample is one compare-exchange in the
+/// stripe of its thread, on a cache line that no other thread writes while there are at least as
+/// many stripes as threads; a reading sums all stripes. *Safe from any thread.*
 ///
-/// A sample is one compare-exchange. Each slice carries its era and its turn of the ring, so
-/// slices roll over, and an owner that starts a new era forgets all older samples, without a
-/// lock and without clearing. No sample is counted twice; one is lost only when it comes a whole
-/// window late, or an era late, or when such a late thread begins a slice more than 15 turns old.
-/// After 2^22 turns without a call (485 days for 10 s) one stale slice may count again.
+/// Each slice carries its era and its turn of the ring, so slices roll over, and an owner that
+/// starts a new era forgets all older samples, without a lock and without clearing. No sample is
+/// counted twice; one is lost only when it comes a whole turn late, or an era late, or when
+/// such a late thread begins a slice more than 15 turns old. After exactly 2^22 turns without
+/// a call in it (485 days for a window of 10 s) a stale slice may count again.
+class StripedRing {
+ public:
+  static constexpr std::uint32_t default_stripes = 8;
+
+  /// `stripes` is rounded up to a power of two; 1 to 64. 128 bytes each.
+  explicit StripedRing(std::uint32_t stripes)
+      : last_(checked(stripes) - 1),
+        stripes_(std::make_unique<Stripe[]>(last_ + std::size_t{1})) {}
+
+  /// What the slice of this thread's stripe holds after the sample.
+  std::uint32_t record(RingPosition at, std::uint32_t era, Sample sample) noexcept {
+    sync::atomic<std::uint64_t>& word = stripes_[stripe_hint() & last_].slices[at.index];
+    std::uint64_t seen = word.load(std::memory_order_relaxed);
+    for (;;) {
+      // Most samples find their slice begun and with room.
+      const bool counts = WindowSlice::is_open(seen, era, at.cycle);
+      const std::uint64_t next = counts
+                                     ? seen + WindowSlice::one_more(sample)
+                                     : WindowSlice::unpack(seen).with(era, at.cycle, sample).pack();
+      if (next == seen || word.compare_exchange_weak(seen, next, std::memory_order_relaxed)) {
+        return WindowSlice::unpack(next).total;
+      }
+    }
+  }
+
+  /// What the `span` slices that end at `at` hold of `era`. They are read one after another:
+  /// samples that are recorded meanwhile may be missed, those of this thread never are.
+  [[nodiscard]] SampleCounts counts_approx(RingPosition at,
+                                           std::uint32_t era,
+                                           std::uint32_t span) const noexcept {
+    SampleCounts sum;
+    for (const Stripe& stripe : all()) {
+      for (std::uint32_t index = 0; index < RingPosition::slices; ++index) {
+        add(sum, stripe, index, at, era, span);
+      }
+    }
+    return sum;
+  }
+  /// What the slice at `at` holds of `era`, in all stripes.
+  [[nodiscard]] std::uint32_t slice_total_approx(RingPosition at,
+                                                 std::uint32_t era) const noexcept {
+    SampleCounts sum;
+    for (const Stripe& stripe : all()) add(sum, stripe, at.index, at, era, 1);
+    return sum.total;
+  }
+  [[nodiscard]] std::uint32_t stripes() const noexcept { return last_ + 1; }
+
+ private:
+  // WindowSlice::pack(), changed by `record` alone. Relaxed: a slice guards no other memory, and
+  // its own modification order loses no count.
+  struct alignas(64) Stripe {
+    std::array<sync::atomic<std::uint64_t>, RingPosition::slices> slices{};
+  };
+
+  static std::uint32_t checked(std::uint32_t stripes) {
+    if (stripes == 0 || stripes > StripeNumber::most) {
+      throw std::invalid_argument(
+          "penstock: a window is kept in 1 to 64 stripes, one for each thread that calls often; "
+          "write .stripes = 8");
+    }
+    return std::bit_ceil(stripes);
+  }
+  static void add(SampleCounts& sum,
+                  const Stripe& stripe,
+                  std::uint32_t index,
+                  RingPosition at,
+                  std::uint32_t era,
+                  std::uint32_t span) noexcept {
+    const auto slice = WindowSlice::unpack(stripe.slices[index].load(std::memory_order_relaxed));
+    if (slice.era != (era & WindowSlice::era_mask) || !slice.inside(index, at, span)) return;
+    sum.total += slice.total;
+    sum.failures += slice.failures;
+  }
+
+  [[nodiscard]] std::span<const Stripe> all() const noexcept {
+    return {stripes_.get(), last_ + std::size_t{1}};
+  }
+
+  const std::uint32_t last_;  // a power of two less one
+  const std::unique_ptr<Stripe[]> stripes_;
+};
+
+/// Counts successes and failures of the last `window`, in ten slices of a tenth each, rounded
+/// up to whole nanoseconds: it covers nine to ten of them. *Safe from any thread.* (`StripedRing`)
 class SlidingWindow {
  public:
-  static constexpr std::size_t slices = 10;
-
-  explicit SlidingWindow(Duration window)
-      : slice_((window.count() / std::int64_t{slices}) +
-               (window.count() % std::int64_t{slices} != 0 ? 1 : 0)) {
+  explicit SlidingWindow(Duration window, std::uint32_t stripes = StripedRing::default_stripes)
+      : slice_(window.count() / std::int64_t{RingPosition::slices} +
+               (window.count() % std::int64_t{RingPosition::slices} != 0 ? 1 : 0)),
+        ring_(stripes) {
     if (window <= Duration::zero()) {
       throw std::invalid_argument(
           "penstock: SlidingWindow needs a positive length; write SlidingWindow{10s}");
@@ -90,50 +220,20 @@ class SlidingWindow {
   }
 
   void record(Time now, std::uint32_t era, Sample sample) noexcept {
-    const Position at = position(now);
-    sync::atomic<std::uint64_t>& word = ring_[at.index];
-    std::uint64_t seen = word.load(std::memory_order_relaxed);
-    for (;;) {
-      const std::uint64_t next = WindowSlice::unpack(seen).with(era, at.cycle, sample).pack();
-      if (next == seen || word.compare_exchange_weak(seen, next, std::memory_order_relaxed)) return;
-    }
+    ring_.record(position(now), era, sample);
   }
-
-  /// What the window of `now` holds of `era`. Slices are read one after another: samples that
-  /// are recorded meanwhile may be missed, those of this thread never are.
+  /// What the window of `now` holds of `era`.
   [[nodiscard]] SampleCounts counts_approx(Time now, std::uint32_t era) const noexcept {
-    const Position at = position(now);
-    SampleCounts sum;
-    for (std::size_t index = 0; index < slices; ++index) {
-      const auto slice = WindowSlice::unpack(ring_[index].load(std::memory_order_relaxed));
-      const std::uint32_t behind = (at.cycle - slice.cycle) & WindowSlice::cycle_mask;
-      const bool inside = behind == 0 || (behind == 1 && index > at.index);
-      if (slice.era != (era & WindowSlice::era_mask) || !inside) continue;
-      sum.total += slice.total;
-      sum.failures += slice.failures;
-    }
-    return sum;
+    return ring_.counts_approx(position(now), era, RingPosition::slices);
   }
 
  private:
-  struct Position {
-    std::size_t index;
-    std::uint32_t cycle;
-  };
-  [[nodiscard]] Position position(Time now) const noexcept {
-    const std::int64_t number = floor_divide(now.time_since_epoch().count(), slice_);
-    const std::int64_t cycle = floor_divide(number, std::int64_t{slices});
-    return {static_cast<std::size_t>(number - cycle * std::int64_t{slices}),
-            static_cast<std::uint32_t>(cycle) & WindowSlice::cycle_mask};
-  }
-  static constexpr std::int64_t floor_divide(std::int64_t value, std::int64_t by) noexcept {
-    return value / by - (value % by < 0 ? 1 : 0);
+  [[nodiscard]] RingPosition position(Time now) const noexcept {
+    return RingPosition::of(RingPosition::floor_divide(now.time_since_epoch().count(), slice_));
   }
 
   const std::int64_t slice_;  // nanoseconds
-  // WindowSlice::pack(), changed by `record` alone. Relaxed: a slice guards no other memory, and
-  // its own modification order loses no count.
-  std::array<sync::atomic<std::uint64_t>, slices> ring_{};
+  StripedRing ring_;
 };
 
 }  // namespace penstock

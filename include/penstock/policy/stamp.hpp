@@ -18,6 +18,7 @@ struct Stamp {
   std::uint16_t generation = 0;
   Time until{};
 
+  static constexpr Duration unit{std::int64_t{1} << 16};
   static constexpr std::int64_t forever = (std::int64_t{1} << 47) - 1;  ///< the units of `never`
   static constexpr unsigned generation_bits = 14;
   static constexpr std::uint16_t generation_mask = (1U << generation_bits) - 1;
@@ -37,6 +38,13 @@ struct Stamp {
             coarse == forever ? never : Time{Duration{coarse << 16}}};
   }
 
+  /// Whether the stamp in this word has that state and generation.
+  [[nodiscard]] static constexpr bool is(std::uint64_t word,
+                                         State of,
+                                         std::uint16_t generation) noexcept {
+    return static_cast<std::uint16_t>(word) ==
+           static_cast<std::uint16_t>(Stamp{of, generation, {}}.pack());
+  }
   /// The next generation in another state.
   [[nodiscard]] constexpr Stamp moved(State to, Time up_to = Time{}) const noexcept {
     return {to, static_cast<std::uint16_t>((generation + 1U) & generation_mask), up_to};
