@@ -46,16 +46,12 @@ class AdmitService {
   AdmitService(Limit& limit, Inner inner) : limit_(&limit), inner_(std::move(inner)) {}
 
   template <class Request>
-  requires BlockingService<Inner, const Request&> reply_t<Inner, const Request&>
-  operator()(const Request& request, Call& call) {
-    Result<typename Limit::Permit> permit = limit_->try_acquire(call);
-    if (!permit) {
-      permit = limit_->acquire_and_wait(call);
-      if (!permit) return std::move(permit).error();
-    }
-    auto result = inner_(request, call);
-    permit->settle(outcome_of(result), call.now);
-    return result;
+  requires BlockingService<Inner, const Request&>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
+                                                                   Call& call) {
+    Result<typename Limit::Permit> permit = limit_->acquire_and_wait(call);
+    if (!permit) return std::move(permit).error();
+    return admitted(*permit, request, call);
   }
 
   template <class Request>
@@ -77,6 +73,16 @@ class AdmitService {
   }
 
  private:
+  // A function of its own, so that the result is made where the caller wants it.
+  template <class Request>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(typename Limit::Permit& permit,
+                                                                 const Request& request,
+                                                                 Call& call) {
+    auto result = inner_(request, call);
+    permit.settle(outcome_of(result), call.now);
+    return result;
+  }
+
   Limit* limit_;
   Inner inner_;
 };

@@ -77,27 +77,17 @@ class WaitingRoom {
 
   /// A place if there is one at once, else `overloaded`.
   [[nodiscard]] Result<Place> try_enter() noexcept {
-    std::uint64_t word = word_.load(std::memory_order_relaxed);
-    for (;;) {
-      const Admission::Entered step = Admission::unpack(word).enter(0);
-      if (step.entry != Admission::Entry::admitted) return ErrorKind::overloaded;
-      if (change(word, step.state)) return Place{*this};
-    }
+    if (!admits()) return ErrorKind::overloaded;
+    return Place{*this};
   }
 
   /// Waits for a place: `overloaded` at once where there is no room to wait, or after `max_wait`;
   /// `deadline` or `cancelled` when the call ends first. Refreshes `call.now` if it waited.
   [[nodiscard]] Result<Place> enter_and_wait(Call& call) noexcept {
-    if (const Result<void> may_wait = may_wait_in(call); !may_wait) return may_wait.error();
-    Call waiting = narrowed(call);
-    Request request{call.priority};
-    BlockingWaiter<Withdraw> waiter{Withdraw{this}};
-    const Admission::Entry entry = join(request, waiter);
-    if (entry == Admission::Entry::admitted) return Place{*this};
-    if (entry == Admission::Entry::refused) return ErrorKind::overloaded;
-    const WaitEnd end = waiter.wait(waiting);
-    call.now = waiting.now;
-    return finish(end, request, call);
+    if (admits()) return Place{*this};
+    Waited waited = wait_for(call.where(), call.stop, call.now, call.deadline, call.priority);
+    call.now = waited.now;
+    return std::move(waited.place);
   }
 
   /// The same for a coroutine, which resumes on `call.where()` if it waited.
@@ -158,6 +148,36 @@ class WaitingRoom {
     Call waiting = call;
     waiting.deadline = std::min(call.deadline, saturating_add(call.now, options_.max_wait));
     return waiting;
+  }
+
+  // True: one more is in.
+  bool admits() noexcept {
+    std::uint64_t word = word_.load(std::memory_order_relaxed);
+    for (;;) {
+      const Admission::Entered step = Admission::unpack(word).enter(0);
+      if (step.entry != Admission::Entry::admitted) return false;
+      if (change(word, step.state)) return true;
+    }
+  }
+
+  // Takes values and stands alone, so that a call which need not wait can live in registers.
+  struct Waited {
+    Result<Place> place;
+    Time now;
+  };
+  [[nodiscard, gnu::noinline]] Waited wait_for(
+      Executor& executor, StopToken stop, Time now, Time deadline, Priority priority) noexcept {
+    Call call{.deadline = deadline, .stop = stop, .executor = &executor, .now = now};
+    if (const Result<void> may_wait = may_wait_in(call); !may_wait) return {may_wait.error(), now};
+    Call waiting = narrowed(call);
+    Request request{priority};
+    BlockingWaiter<Withdraw> waiter{Withdraw{this}};
+    const Admission::Entry entry = join(request, waiter);
+    if (entry == Admission::Entry::admitted) return {Place{*this}, now};
+    if (entry == Admission::Entry::refused) return {ErrorKind::overloaded, now};
+    const WaitEnd end = waiter.wait(waiting);
+    call.now = waiting.now;
+    return {finish(end, request, call), call.now};
   }
 
   // acq_rel: what was done inside a place happens before what the next one does there.
