@@ -23,11 +23,13 @@
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/limit_set.hpp>
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/concurrency_limit.hpp>
+#include <penstock/policy/limit_set.hpp>
 #include <penstock/policy/release.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>
