@@ -19,6 +19,7 @@
 #include <penstock/exec/task.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
+#include <penstock/layer/adaptive_limit.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
@@ -27,12 +28,15 @@
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
+#include <penstock/policy/aimd.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/concurrency_limit.hpp>
+#include <penstock/policy/gradient2.hpp>
 #include <penstock/policy/limit_set.hpp>
 #include <penstock/policy/release.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>
 #include <penstock/policy/token_bucket.hpp>
+#include <penstock/policy/vegas.hpp>
 #include <penstock/store/batch_queue.hpp>
 #include <penstock/store/connection_pool.hpp>

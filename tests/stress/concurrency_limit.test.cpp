@@ -16,7 +16,9 @@
 #include <penstock/core/stack.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/thread_pool.hpp>
+#include <penstock/layer/adaptive_limit.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
+#include <penstock/policy/aimd.hpp>
 
 namespace penstock {
 namespace {
@@ -196,6 +198,37 @@ TEST(concurrency_limit_under_contention,
       EXPECT_GT(ends[static_cast<std::size_t>(kind)].load(), 0) << to_string(kind);
     expect_whole(limit, witness, places);
   }
+}
+
+TEST(adaptive_limit_under_contention, a_limit_that_moves_loses_no_place_and_no_waiter) {
+  AdaptiveLimit limit{Aimd{{.range = {.initial = 3, .ceiling = 6, .samples = 1, .window = 0ns}}}};
+  Witness witness;
+  {
+    ThreadPool pool{3};
+    Scope scope{pool};
+    const auto caller = [&](std::uint64_t seed) -> Task<void> {
+      Random random{seed};
+      for (int round = 0; round < 2000; ++round) {
+        Call call{.executor = &pool};
+        call.now = pool.now();
+        if (random() % 5 == 0) call.deadline = call.now + 20us;
+        auto permit = co_await limit.acquire(call);
+        if (!permit) continue;
+        witness.come();
+        if (random() % 3 == 0) co_await reschedule(pool);
+        witness.go();
+        if (random() % 10 != 0)
+          permit->settle(random() % 4 == 0 ? Outcome::timeout : Outcome::success, pool.now());
+      }
+    };
+    for (std::uint64_t index = 0; index < 20; ++index) scope.spawn(caller(index));
+    scope.wait();
+  }
+  EXPECT_LE(witness.most(), 6);
+  EXPECT_EQ(limit.in_flight_approx(), 0U);
+  EXPECT_EQ(limit.waiting_approx(), 0U);
+  EXPECT_GE(limit.limit_approx(), 1U);
+  EXPECT_LE(limit.limit_approx(), 6U);
 }
 
 }  // namespace

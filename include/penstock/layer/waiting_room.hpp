@@ -104,15 +104,26 @@ class WaitingRoom {
     co_return finish(end, request, call);
   }
 
-  /// Admits waiters up to a new limit, or lets places drain down to it.
-  void resize(std::uint32_t limit) noexcept {
+  /// Sets another limit, down to which places drain. Gives how many waiters it promised a place:
+  /// for each of them `hand_over` must be called once, which wakes one.
+  [[nodiscard]] std::uint32_t resize(std::uint32_t limit) noexcept {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
     for (;;) {
       const Admission::Resized step = Admission::unpack(word).resize(limit);
-      if (!change(word, step.state)) continue;
-      for (std::uint32_t place = 0; place < step.admitted; ++place) hand_over();
-      return;
+      if (change(word, step.state)) return step.admitted;
     }
+  }
+  /// Keeps a promise: the place goes to the waiter whose turn it is.
+  void hand_over() noexcept {
+    Waiter* next = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      for (std::size_t line = lines_.size(); line-- > 0 && next == nullptr;)
+        next = lines_[line].pop();
+      assert(next != nullptr);
+      record_of(*next).linked = false;
+    }
+    next->wake();
   }
 
   /// As it stands; old as soon as it is returned.
@@ -247,19 +258,6 @@ class WaitingRoom {
       if (step.hands_over) hand_over();
       return;
     }
-  }
-
-  // A place that was promised to a waiter goes to the one whose turn it is.
-  void hand_over() noexcept {
-    Waiter* next = nullptr;
-    {
-      const std::lock_guard lock{mutex_};
-      for (std::size_t line = lines_.size(); line-- > 0 && next == nullptr;)
-        next = lines_[line].pop();
-      assert(next != nullptr);
-      record_of(*next).linked = false;
-    }
-    next->wake();
   }
 
   Result<Place> finish(WaitEnd end, const Request& request, const Call& call) noexcept {
