@@ -18,6 +18,7 @@
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/layer/adaptive_limit.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
+#include <penstock/layer/load_shed.hpp>
 #include <penstock/policy/aimd.hpp>
 
 namespace penstock {
@@ -229,6 +230,35 @@ TEST(adaptive_limit_under_contention, a_limit_that_moves_loses_no_place_and_no_w
   EXPECT_EQ(limit.waiting_approx(), 0U);
   EXPECT_GE(limit.limit_approx(), 1U);
   EXPECT_LE(limit.limit_approx(), 6U);
+}
+
+TEST(load_shed_under_contention, who_is_displaced_is_told_once_and_no_place_is_lost) {
+  LoadShed shed{{.max_in_flight = 2, .max_waiting = 6, .shares = {1, 1, 1}, .max_wait = 50us}};
+  Witness witness;
+  std::atomic<int> ended{0};
+  {
+    ThreadPool pool{3};
+    Scope scope{pool};
+    const auto caller = [&](std::uint64_t seed) -> Task<void> {
+      Random random{seed};
+      for (int round = 0; round < 2000; ++round) {
+        Call call{.executor = &pool};
+        call.now = pool.now();
+        call.priority = static_cast<Priority>(random() % 3);
+        auto permit = co_await shed.acquire(call);
+        ++ended;
+        if (!permit) continue;
+        const Presence presence{witness};
+        if (random() % 2 == 0) co_await reschedule(pool);
+      }
+    };
+    for (std::uint64_t index = 0; index < 16; ++index) scope.spawn(caller(index));
+    scope.wait();
+  }
+  EXPECT_EQ(ended.load(), 16 * 2000);
+  EXPECT_LE(witness.most(), 2);
+  EXPECT_EQ(shed.in_flight_approx(), 0U);
+  EXPECT_EQ(shed.waiting_approx(), 0U);
 }
 
 }  // namespace
