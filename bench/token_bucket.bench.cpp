@@ -34,24 +34,30 @@ class MutexBucket {
   Gcra::State state_{};
 };
 
+void bare_clock_read(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(sync::now());
+}
+BENCHMARK(bare_clock_read)->Threads(1)->Threads(2)->UseRealTime();
+
 void mutex_bucket(benchmark::State& state) {
   static MutexBucket bucket;
   for (auto _ : state)
     if (!bucket.try_take(sync::now()).granted) state.SkipWithError("refused");
+  bench::count_clock_reads(state, 1);
 }
 BENCHMARK(mutex_bucket)->Threads(1)->Threads(2)->UseRealTime();
 
 void token_bucket(benchmark::State& state) {
   static TokenBucket bucket{plenty};
-  for (auto _ : state)
-    if (!bucket.try_take(sync::now()).granted) state.SkipWithError("refused");
+  {
+    const bench::AllocationCounter allocations{state};
+    for (auto _ : state)
+      if (!bucket.try_take(sync::now()).granted) state.SkipWithError("refused");
+  }
+  bench::count_clock_reads(state, 1);
+  bench::compare_with(state, "mutex_bucket");
 }
 BENCHMARK(token_bucket)->Threads(1)->Threads(2)->UseRealTime();
-
-void bare_clock_read(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(sync::now());
-}
-BENCHMARK(bare_clock_read);
 
 }  // namespace
 }  // namespace penstock

@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <memory>
 #include <string_view>
+#include <thread>
 
 #include "../../tests/support/counting_new.hpp"
 #include "ratio_reporter.hpp"
 
 int main(int count, char** arguments) {
   using penstock::bench::RatioReporter;
+  // Until a process has its second thread, glibc's mutexes and libstdc++'s shared pointers leave
+  // out their atomic instructions. Whoever needs a mutex has threads.
+  std::thread{[] {}}.join();
   // A file reporter is refused where no file was asked for.
   const bool to_file = std::any_of(arguments, arguments + count, [](std::string_view argument) {
     return argument.starts_with("--benchmark_out=");

@@ -11,12 +11,6 @@
 
 namespace penstock {
 
-/// What one call takes from a bucket.
-enum class Cost : unsigned char {
-  weight,   ///< `call.weight` tokens
-  request,  ///< one, whatever its weight: for a limit on the number of requests
-};
-
 /// Takes tokens and waits for them up to `max_wait`
 /// and never past the deadline; what cannot come in time is refused at once with `limited` and
 /// the time to come back. A call that is cancelled while it waits pays nothing.
@@ -79,8 +73,8 @@ class RateLimitGate {
 };
 
 /// Meters calls with a bucket that others may share and that must outlive the stack. Inside
-/// `retry`, so that every attempt is metered. Two of them take all or none: what the outer one
-/// gave goes back when the inner one refuses.
+/// `retry`, so that every attempt is metered. What it gave stays spent when a layer inside it
+/// refuses; several limits that are to be taken all or none belong in one `LimitSet`.
 [[nodiscard]] inline GateLayer<RateLimitGate, LayerKind::rate_limit> rate_limit(
     TokenBucket& bucket, Cost cost = Cost::weight, Duration max_wait = Duration::max()) {
   return GateLayer<RateLimitGate, LayerKind::rate_limit>{RateLimitGate{bucket, cost, max_wait}};

@@ -5,139 +5,58 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
+#include <penstock/policy/gcra.hpp>
+#include <penstock/policy/server_limit.hpp>
+#include <penstock/policy/slow_start.hpp>
 #include <penstock/policy/text.hpp>
-#include <penstock/policy/wide.hpp>
 
 namespace penstock {
 
-/// The generic cell rate algorithm (ITU-T I.371, ATM Forum TM 4.0) as a pure step over one
-/// instant. *Safe from any thread.* (Immutable.)
-///
-/// Amounts are kept in millionths of a token, rounded to the nearest but never to nothing. In
-/// these amounts the bound is exact: what is granted with `ready` inside any window of length w
-/// is at most burst + rate * w, whatever `now` the callers pass. Every take is rounded up to a
-/// whole nanosecond, so the rate is never exceeded and is missed by less than 1 ns per take.
-class Gcra {
- public:
-  struct State {
-    /// When the bucket holds exactly nothing: in the past by what it holds, in the future by
-    /// what was borrowed. It is the theoretical arrival time less the burst; kept so, a full
-    /// bucket needs no arithmetic near `never`.
-    Time empty_at = Time::min();
-  };
-  struct Take {
-    bool granted;
-    Time ready;  ///< granted: when to go on; refused: when the same take would go on at once
-  };
-  struct Answer {
-    State state;
-    Take take;
-  };
-
-  constexpr Gcra(double rate, Duration per, double burst) : burst_(burst) {
-    constexpr double least = 1e-6;
-    constexpr double most = 1e12;
-    if (!(rate >= least && rate <= most && per > Duration::zero())) {
-      throw std::invalid_argument(
-          "penstock: TokenBucket needs a positive rate (1e-6 to 1e12) per positive time; write "
-          "TokenBucket{{.rate = 10, .per = 1s}}");
-    }
-    if (!(burst >= least && burst <= most)) {
-      throw std::invalid_argument(
-          "penstock: TokenBucket needs a burst of 1e-6 to 1e12 tokens; write TokenBucket{{.rate = "
-          "10, .per = 1s, .burst = 20}}, or leave .burst out for one as large as the rate");
-    }
-    const auto period = static_cast<std::uint64_t>(per.count());
-    const uint128 filling = (uint128{millionths(burst)} * period - 1) / millionths(rate) + 1;
-    if (filling > std::uint64_t{1} << 62) {
-      throw std::invalid_argument(
-          "penstock: TokenBucket takes longer than 146 years to fill; write a higher .rate, a "
-          "shorter .per or a smaller .burst");
-    }
-    // The time per token is defined by this one rounding. Taking the whole burst then costs
-    // exactly the whole capacity, however the division went.
-    capacity_ = Duration{static_cast<std::int64_t>(filling)};
-    price_of_one_ = price_up(std::min(1.0, burst_));
-  }
-
-  /// Takes `tokens` if they are there within `max_wait`, else changes nothing. More than the
-  /// burst is refused for ever, nothing or less is granted for nothing. Within one burst of
-  /// `Time::min()` a bucket holds less than it should; it never overflows.
-  [[nodiscard]] constexpr Answer take(State state,
-                                      Time now,
-                                      Duration max_wait,
-                                      double tokens) const noexcept {
-    if (!(tokens <= burst_)) return {state, {false, never}};
-    if (tokens <= 0) return {state, {true, now}};
-    const Duration price = tokens == 1 ? price_of_one_ : price_up(tokens);
-    const Time from = std::max(state.empty_at, saturating_add(now, -capacity_));
-    if (elapsed_between(from, never) < price) return {state, {false, never}};
-    const Time paid = from + price;
-    if (paid > saturating_add(now, std::max(max_wait, Duration::zero()))) {
-      return {state, {false, paid}};
-    }
-    return {{paid}, {true, std::max(now, paid)}};
-  }
-
-  /// Gives tokens back. Rounded down, so parts given back never add up to more than was taken.
-  [[nodiscard]] constexpr State refund(State state, double tokens) const noexcept {
-    if (!(tokens > 0)) return state;
-    return {saturating_add(state.empty_at, -price_down(std::min(tokens, burst_)))};
-  }
-
-  /// Tokens there at `now`: 0 to the burst.
-  [[nodiscard]] constexpr double available(State state, Time now) const noexcept {
-    const Duration saved = std::min(elapsed_between(state.empty_at, now), capacity_);
-    return burst_ * (static_cast<double>(saved.count()) / static_cast<double>(capacity_.count()));
-  }
-
-  /// How long an empty bucket takes to fill.
-  [[nodiscard]] constexpr Duration capacity() const noexcept { return capacity_; }
-
- private:
-  static constexpr std::uint64_t millionths(double tokens) noexcept {
-    const double above = tokens * 1e6 + 0.5;  // std::llround is not constexpr before C++23
-    return std::max(static_cast<std::uint64_t>(above), std::uint64_t{1});
-  }
-  constexpr Duration price_up(double tokens) const noexcept {
-    return Duration{static_cast<std::int64_t>(multiply_divide_up(
-        millionths(tokens), static_cast<std::uint64_t>(capacity_.count()), millionths(burst_)))};
-  }
-  constexpr Duration price_down(double tokens) const noexcept {
-    return Duration{static_cast<std::int64_t>(multiply_divide_down(
-        millionths(tokens), static_cast<std::uint64_t>(capacity_.count()), millionths(burst_)))};
-  }
-
-  double burst_;
-  Duration capacity_{};
-  Duration price_of_one_{};  // spares the common take a 128-bit division
+/// What one call takes from a bucket.
+enum class Cost : unsigned char {
+  weight,   ///< `call.weight` tokens
+  request,  ///< one, whatever its weight: for a limit on the number of requests
 };
 
-/// A rate limiter in one atomic word (`Gcra`). Starts full. *Safe from any thread.*
+/// A rate limiter in one atomic word (`Gcra`). Starts full unless told otherwise. *Safe from any
+/// thread.*
 ///
 /// A take is one load and one compare-exchange, without allocation. A `now` that is stale or
-/// jumps back only makes it grant less.
+/// jumps back only makes it grant less. With `initial` or `slow_start` it grants less than it
+/// would without, never more.
 class TokenBucket {
  public:
   struct Options {
     double rate;  ///< tokens that come in `per`
     Duration per = std::chrono::seconds{1};
-    double burst = 0;  ///< tokens it holds; 0: the same as `rate`, at least 1
+    double burst = 0;                 ///< tokens it holds; 0: the same as `rate`, at least 1
+    std::optional<double> initial{};  ///< tokens that the first caller finds; unset: see above
+    /// Spares a target that is cold. While the rate climbs, and when it starts anew, it begins
+    /// with its share of the burst, one token at least.
+    SlowStart::Options slow_start{};
   };
   /// granted: may go on at `ready` (== now: at once). Refused: at `ready` the same take would
   /// go on at once if nobody else came; `never` if it cannot ever.
   using Take = Gcra::Take;
 
-  explicit TokenBucket(Options settings)
-      : options_{settings.rate,
-                 settings.per,
-                 settings.burst == 0 ? std::max(settings.rate, 1.0) : settings.burst},
-        gcra_(options_.rate, options_.per, options_.burst) {}
+  explicit TokenBucket(const Options& settings)
+      : options_(completed(settings)),
+        gcra_(options_.rate, options_.per, options_.burst),
+        slow_start_(options_.slow_start),
+        plain_(!slow_start_.enabled() && !options_.initial) {
+    if (options_.initial && !(*options_.initial >= 0 && *options_.initial <= options_.burst)) {
+      throw std::invalid_argument(
+          "penstock: TokenBucket starts with 0 tokens up to its burst; write .initial = 0 for an "
+          "empty one, or leave it out for a full one");
+    }
+  }
 
   /// At once or not at all.
   [[nodiscard]] Take try_take(Time now, double cost = 1) noexcept {
@@ -147,48 +66,161 @@ class TokenBucket {
   /// Borrows from the future, up to `max_wait`: the caller waits until `ready`, then goes on.
   /// Who gives up before `ready` calls `refund`; later reservations keep their `ready`.
   [[nodiscard]] Take reserve(Time now, Duration max_wait, double cost = 1) noexcept {
+    if (!plain_) return reserve_slowly(now, max_wait, cost);
     Ticks seen = empty_at_.load(std::memory_order_relaxed);
     for (;;) {
       const Gcra::Answer answer = gcra_.take(state_of(seen), now, max_wait, cost);
-      const Ticks next = answer.state.empty_at.time_since_epoch().count();
+      const Ticks next = ticks_of(answer.state);
       if (next == seen || empty_at_.compare_exchange_weak(seen, next, std::memory_order_relaxed)) {
         return {answer.take.granted, answer.take.ready};
       }
     }
   }
 
+  /// What `reserve` without a limit to its wait would say, and takes nothing.
+  [[nodiscard]] Take look(Time now, double cost = 1) const noexcept {
+    const View view = view_at(now);
+    return answered(view, now, gcra_.take(view.state, view.clock, Duration::max(), cost).take);
+  }
+
   /// Gives back what was granted but not used. The bucket is never above full when next read.
   void refund(double cost = 1) noexcept {
     Ticks seen = empty_at_.load(std::memory_order_relaxed);
     while (!empty_at_.compare_exchange_weak(
-        seen,
-        gcra_.refund(state_of(seen), cost).empty_at.time_since_epoch().count(),
-        std::memory_order_relaxed)) {
+        seen, ticks_of(gcra_.refund(state_of(seen), cost)), std::memory_order_relaxed)) {
     }
+  }
+
+  /// Takes what has been used already, there or not: a debt that later takes wait for, and the
+  /// only way past the bound.
+  void charge(Time now, double cost) noexcept {
+    change(now, [&](const View& view) { return gcra_.charge(view.state, view.clock, cost); });
+  }
+
+  /// Takes over what a server says is left, as of `now`. It only ever takes away: late, repeated
+  /// or reordered replies do no harm, and the bucket's own rate and burst stay the most it
+  /// grants. A `reset` counts up to the time the bucket takes to fill, or `per` if that is longer.
+  void learn(Time now, const ServerLimit& told) noexcept {
+    if (told.limit && !(*told.limit > 0)) return;
+    const bool counted = told.remaining && *told.remaining >= 0;
+    const double limit = told.limit.value_or(options_.burst);
+    double left = counted ? std::min(*told.remaining, limit) : limit;
+    if (told.outstanding > 0) left = std::max(left - told.outstanding, 0.0);
+    const bool timed = told.reset && *told.reset > Duration::zero();
+    const Duration reset =
+        timed ? std::min(*told.reset, std::max(options_.per, gcra_.capacity())) : Duration::zero();
+    change(now, [&](const View& view) {
+      Gcra::State state = gcra_.cap(view.state, view.clock, left);
+      const Time whole_at = saturating_add(view.clock, reset);
+      if (timed && told.refill == Refill::at_once && counted)
+        state = gcra_.cap(state, whole_at, left);
+      if (timed && told.refill == Refill::gradual && told.limit)
+        state = gcra_.cap(state, whole_at, limit);
+      return state;
+    });
   }
 
   /// Tokens there at `now`, 0 while others have borrowed; old as soon as it is returned.
   [[nodiscard]] double available_approx(Time now) const noexcept {
-    return gcra_.available(state_of(empty_at_.load(std::memory_order_relaxed)), now);
+    const View view = view_at(now);
+    return gcra_.available(view.state, view.clock);
   }
 
   /// As given, with the burst that a 0 stood for.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] std::string describe() const {
-    return "token_bucket(" + to_text(options_.rate) + "/" + to_text(options_.per) + ", burst " +
-           to_text(options_.burst) + ")";
+    std::string text = "token_bucket(" + to_text(options_.rate) + "/" + to_text(options_.per) +
+                       ", burst " + to_text(options_.burst);
+    if (options_.initial) text += ", starts with " + to_text(*options_.initial);
+    if (slow_start_.enabled()) text += ", slow start " + slow_start_.describe();
+    return text + ")";
   }
 
  private:
   using Ticks = Duration::rep;
   static Gcra::State state_of(Ticks ticks) noexcept { return {Time{Duration{ticks}}}; }
+  static Ticks ticks_of(Gcra::State state) noexcept {
+    return state.empty_at.time_since_epoch().count();
+  }
+  static Options completed(Options settings) noexcept {
+    if (settings.burst == 0) settings.burst = std::max(settings.rate, 1.0);
+    return settings;
+  }
+
+  // What the bucket is at an instant, by the clock of its slow start.
+  struct View {
+    Ticks seen;         // of empty_at_
+    Ticks seen_began;   // of began_
+    Gcra::State state;  // `seen`, or what the bucket starts with
+    Ticks began;        // `seen_began`, or now
+    Time clock;
+  };
+  [[nodiscard]] View view_at(Time now) const noexcept {
+    View view{};
+    // Acquire, and first: see began_.
+    view.began = view.seen_began = began_.load(std::memory_order_acquire);
+    view.seen = empty_at_.load(std::memory_order_relaxed);
+    view.state = state_of(view.seen);
+    view.clock = now;
+    if (plain_) return view;
+    view.clock = slow_start_.slowed(began(view), now);
+    const bool first = view.state.empty_at == Time::min();
+    const Duration rested = elapsed_between(view.state.empty_at, view.clock) - gcra_.capacity();
+    if (!first && (!slow_start_.enabled() || rested < slow_start_.options().idle)) return view;
+    const double cold =
+        std::max(options_.burst * slow_start_.options().share, std::min(options_.burst, 1.0));
+    view.state = gcra_.cap({}, now, first ? options_.initial.value_or(cold) : cold);
+    view.began = now.time_since_epoch().count();
+    view.clock = now;
+    return view;
+  }
+  static Time began(const View& view) noexcept { return Time{Duration{view.began}}; }
+
+  [[nodiscard]] Take answered(const View& view, Time now, Take take) const noexcept {
+    const Time ready =
+        take.ready <= view.clock ? now : slow_start_.instant(began(view), take.ready);
+    return {take.granted, ready};
+  }
+
+  [[nodiscard]] Take reserve_slowly(Time now, Duration max_wait, double cost) noexcept {
+    Take take{};
+    change(now, [&](const View& view) {
+      const Time latest =
+          slow_start_.slowed(began(view), saturating_add(now, std::max(max_wait, Duration{})));
+      const Gcra::Answer answer =
+          gcra_.take(view.state, view.clock, elapsed_between(view.clock, latest), cost);
+      take = answered(view, now, answer.take);
+      return answer.state;
+    });
+    return take;
+  }
+
+  template <class Step>
+  void change(Time now, Step step) noexcept {
+    for (;;) {
+      View view = view_at(now);
+      const Ticks next = ticks_of(step(std::as_const(view)));
+      if (next == view.seen) return;
+      if (!empty_at_.compare_exchange_weak(view.seen, next, std::memory_order_relaxed)) continue;
+      if (view.began != view.seen_began)
+        began_.compare_exchange_strong(
+            view.seen_began, view.began, std::memory_order_release, std::memory_order_relaxed);
+      return;
+    }
+  }
 
   const Options options_;
   const Gcra gcra_;
-  // Gcra::State::empty_at in nanoseconds: any value. A take moves it up, a refund down, both by
-  // compare-exchange. Relaxed: the word is the whole state and guards no other memory; its own
-  // modification order makes the takes one after another.
+  const SlowStart slow_start_;
+  const bool plain_;  // neither of the two options that need `began_`
+  // Gcra::State::empty_at in nanoseconds: any value; Time::min() when nobody came yet. A take
+  // moves it up, a refund down, both by compare-exchange. Relaxed: the word is the whole state
+  // and guards no other memory; its own modification order makes the takes one after another.
   sync::atomic<Ticks> empty_at_{Time::min().time_since_epoch().count()};
+  // When the rate began to climb. Only whoever has just started the bucket anew, by empty_at_,
+  // moves it, after that and with release; readers read it first. So who sees it also sees an
+  // empty_at_ that belongs to it; who sees only the new empty_at_ reckons by a slower clock.
+  sync::atomic<Ticks> began_{Time::min().time_since_epoch().count()};
 };
 
 }  // namespace penstock
