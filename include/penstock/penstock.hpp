@@ -6,6 +6,7 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/error.hpp>
+#include <penstock/core/error_set.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
@@ -22,10 +23,12 @@
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/fallback.hpp>
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
+#include <penstock/policy/fallback.hpp>
 #include <penstock/policy/release.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>
