@@ -24,11 +24,14 @@
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/fallback.hpp>
+#include <penstock/layer/hedge.hpp>
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/fallback.hpp>
+#include <penstock/policy/hedge.hpp>
+#include <penstock/policy/latency_quantile.hpp>
 #include <penstock/policy/release.hpp>
 #include <penstock/policy/retry_budget.hpp>
 #include <penstock/policy/retry_policy.hpp>

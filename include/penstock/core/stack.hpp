@@ -4,6 +4,7 @@
 #include <array>
 #include <coroutine>
 #include <cstddef>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -108,7 +109,7 @@ class Stack {
   /// std::invalid_argument when two layers share one state.
   template <class Function>
   [[nodiscard]] friend auto operator|(Stack stack, Function&& function) {
-    stack.refuse_shared_state();
+    stack.look_at_shared_state();
     auto service = std::move(stack).template wrap<0>(
         Leaf<Function>{std::in_place, std::forward<Function>(function)});
     return Client<decltype(service), std::remove_cvref_t<Function>>{std::move(service)};
@@ -125,9 +126,9 @@ class Stack {
     }
   }
 
-  void refuse_shared_state() const {
+  void look_at_shared_state() {
     std::apply(
-        [](const auto&... layer) {
+        [](auto&... layer) {
           const std::array<const void*, sizeof...(Layers) + 1> states{layer.shared()..., nullptr};
           const std::array<std::string, sizeof...(Layers) + 1> names{layer.describe()..., ""};
           for (std::size_t a = 0; a < states.size(); ++a)
@@ -137,8 +138,15 @@ class Stack {
                     "penstock: the same state stands twice in one stack and would be asked twice "
                     "for one call: give each layer its own, or write it once: " +
                     names[a]};
+          const std::span<const void* const> shared{states.data(), sizeof...(Layers)};
+          (tell(layer, shared), ...);
         },
         layers_);
+  }
+  // `stands_with(states)`: a layer that wants to know what else the stack shares.
+  template <class L>
+  static void tell(L& layer, std::span<const void* const> states) {
+    if constexpr (requires { layer.stands_with(states); }) layer.stands_with(states);
   }
 
   std::tuple<Layers...> layers_;
