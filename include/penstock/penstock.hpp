@@ -22,6 +22,7 @@
 #include <penstock/exec/wait.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
+#include <penstock/layer/coalesce.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/fallback.hpp>
 #include <penstock/layer/hedge.hpp>
@@ -29,6 +30,7 @@
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
+#include <penstock/policy/coalesce.hpp>
 #include <penstock/policy/fallback.hpp>
 #include <penstock/policy/hedge.hpp>
 #include <penstock/policy/latency_quantile.hpp>
@@ -38,3 +40,4 @@
 #include <penstock/policy/token_bucket.hpp>
 #include <penstock/store/batch_queue.hpp>
 #include <penstock/store/connection_pool.hpp>
+#include <penstock/store/in_flight.hpp>
