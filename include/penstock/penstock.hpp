@@ -15,12 +15,14 @@
 #include <penstock/core/time.hpp>
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/inline.hpp>
+#include <penstock/exec/pool_scope.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
+#include <penstock/layer/cache.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/coalesce.hpp>
 #include <penstock/layer/deadline.hpp>
@@ -29,6 +31,7 @@
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
+#include <penstock/policy/cache.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/coalesce.hpp>
 #include <penstock/policy/fallback.hpp>
@@ -39,5 +42,6 @@
 #include <penstock/policy/retry_policy.hpp>
 #include <penstock/policy/token_bucket.hpp>
 #include <penstock/store/batch_queue.hpp>
+#include <penstock/store/cache.hpp>
 #include <penstock/store/connection_pool.hpp>
 #include <penstock/store/in_flight.hpp>

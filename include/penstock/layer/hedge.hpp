@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,20 +24,14 @@
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/frame_cache.hpp>
+#include <penstock/exec/pool_scope.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/task.hpp>
-#include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/waiter.hpp>
 #include <penstock/policy/hedge.hpp>
 #include <penstock/policy/retry_budget.hpp>
 
 namespace penstock {
-
-/// A scope on a pool: its tasks may block, as each has a thread while it does.
-class PoolScope : public Scope {
- public:
-  explicit PoolScope(ThreadPool& pool) noexcept : Scope(pool) {}
-};
 
 /// Takes memory where coroutine frames come from: in steady state none from the heap.
 template <class T>
