@@ -22,6 +22,7 @@
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
+#include <penstock/layer/balance.hpp>
 #include <penstock/layer/cache.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/coalesce.hpp>
@@ -31,6 +32,7 @@
 #include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
+#include <penstock/policy/balance.hpp>
 #include <penstock/policy/cache.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/coalesce.hpp>
