@@ -24,9 +24,11 @@
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/balance.hpp>
 #include <penstock/layer/cache.hpp>
+#include <penstock/layer/chaos.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
 #include <penstock/layer/coalesce.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/escalation.hpp>
 #include <penstock/layer/fallback.hpp>
 #include <penstock/layer/hedge.hpp>
 #include <penstock/layer/observe.hpp>
@@ -34,8 +36,10 @@
 #include <penstock/layer/retry.hpp>
 #include <penstock/policy/balance.hpp>
 #include <penstock/policy/cache.hpp>
+#include <penstock/policy/chaos.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/coalesce.hpp>
+#include <penstock/policy/escalation.hpp>
 #include <penstock/policy/fallback.hpp>
 #include <penstock/policy/hedge.hpp>
 #include <penstock/policy/latency_quantile.hpp>

@@ -162,10 +162,10 @@ template <Layer... Layers>
 /// The same, refusing orders that cannot work. *Safe from any thread*, as everything built here
 /// is plain values until it is called.
 ///
-/// The usual order, outermost first: deadline, cache, coalesce, fallback, load_shed, retry, hedge,
-/// circuit_breaker, rate_limit, concurrency_limit, attempt_timeout. What it is worth, for a call
-/// that fails each of its four attempts unless said otherwise. Each number is a test in
-/// `tests/core/stack_order.test.cpp`.
+/// The usual order, outermost first: deadline, cache, coalesce, escalation, fallback, load_shed,
+/// retry, hedge, circuit_breaker, rate_limit, concurrency_limit, attempt_timeout, chaos. What it is
+/// worth, for a call that fails each of its four attempts unless said otherwise. Each number is a
+/// test in `tests/core/stack_order.test.cpp`.
 ///
 /// The other way round is refused:
 /// - deadline(10s) > retry, attempts that hang: ends after 10 s, not 43 s;
@@ -220,6 +220,12 @@ template <Layer... Layers>
                 "penstock: fallback stands inside circuit_breaker, which would count its answers "
                 "as successes and never open: write fallback(...) before circuit_breaker(...); "
                 "stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<retry, escalation, Layers...> &&
+                    !stands_outside<hedge, escalation, Layers...> &&
+                    !stands_outside<circuit_breaker, escalation, Layers...>,
+                "penstock: escalation stands inside retry, hedge or circuit_breaker, which would "
+                "not see what it answers in place of an attempt: write escalation(...) before "
+                "them; stack(in_any_order, ...) if it is meant");
   static_assert(!stands_outside<concurrency_limit, retry, Layers...>,
                 "penstock: concurrency_limit stands outside retry and would hold its slot during "
                 "the waits between attempts: write retry(...) before concurrency_limit(...); "
