@@ -105,7 +105,7 @@ TYPED_TEST(balance_layer, refuses_another_number_of_services_than_of_endpoints) 
   EXPECT_THROW(static_cast<void>(balance(balancer, this->services())), std::invalid_argument);
 }
 
-TEST(balance_of_blocking_services, counts_what_a_service_throws_as_its_failure) {
+TEST(balance_of_throwing_services, counts_what_a_service_throws_as_its_failure) {
   Balancer balancer{1, {.eject_after = 1}};
   struct Broken {
     Result<int> operator()(int, Call&) { throw std::runtime_error{"broken"}; }
@@ -114,6 +114,17 @@ TEST(balance_of_blocking_services, counts_what_a_service_throws_as_its_failure) 
   auto ask = stack() | balance(balancer, std::move(services));
   testing::ManualExecutor executor;
   EXPECT_EQ(ask(1, {.executor = &executor}).error().message(), "broken");
+  EXPECT_TRUE(balancer.ejected(0, executor.now()));
+}
+
+TEST(balance_of_throwing_services, counts_what_one_throws_before_its_task) {
+  Balancer balancer{1, {.eject_after = 1}};
+  struct Broken {
+    Task<Result<int>> operator()(int) { throw std::runtime_error{"broken"}; }
+  };
+  auto ask = stack() | balance(balancer, std::vector<Broken>(1));
+  testing::ManualExecutor executor;
+  EXPECT_EQ(testing::Coroutine::run(executor, ask, 1).error().message(), "broken");
   EXPECT_TRUE(balancer.ejected(0, executor.now()));
 }
 
