@@ -6,6 +6,7 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/error.hpp>
+#include <penstock/core/error_set.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
@@ -21,6 +22,7 @@
 #include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
 #include <penstock/exec/pause.hpp>
+#include <penstock/exec/pool_scope.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/simulation.hpp>
@@ -33,9 +35,16 @@
 #include <penstock/exec/when_any.hpp>
 #include <penstock/layer/adaptive_limit.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
+#include <penstock/layer/balance.hpp>
+#include <penstock/layer/cache.hpp>
+#include <penstock/layer/chaos.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
+#include <penstock/layer/coalesce.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
 #include <penstock/layer/deadline.hpp>
+#include <penstock/layer/escalation.hpp>
+#include <penstock/layer/fallback.hpp>
+#include <penstock/layer/hedge.hpp>
 #include <penstock/layer/iteration.hpp>
 #include <penstock/layer/keyed.hpp>
 #include <penstock/layer/limit_set.hpp>
@@ -46,10 +55,18 @@
 #include <penstock/layer/throttle.hpp>
 #include <penstock/layer/window_limiter.hpp>
 #include <penstock/policy/aimd.hpp>
+#include <penstock/policy/balance.hpp>
+#include <penstock/policy/cache.hpp>
+#include <penstock/policy/chaos.hpp>
 #include <penstock/policy/circuit_breaker.hpp>
+#include <penstock/policy/coalesce.hpp>
 #include <penstock/policy/concurrency_limit.hpp>
+#include <penstock/policy/escalation.hpp>
+#include <penstock/policy/fallback.hpp>
 #include <penstock/policy/gradient2.hpp>
+#include <penstock/policy/hedge.hpp>
 #include <penstock/policy/iteration.hpp>
+#include <penstock/policy/latency_quantile.hpp>
 #include <penstock/policy/limit_set.hpp>
 #include <penstock/policy/load_shed.hpp>
 #include <penstock/policy/profile.hpp>
@@ -62,5 +79,7 @@
 #include <penstock/policy/vegas.hpp>
 #include <penstock/policy/window_limiter.hpp>
 #include <penstock/store/batch_queue.hpp>
+#include <penstock/store/cache.hpp>
 #include <penstock/store/connection_pool.hpp>
+#include <penstock/store/in_flight.hpp>
 #include <penstock/store/keyed.hpp>

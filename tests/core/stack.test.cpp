@@ -106,6 +106,7 @@ TEST(stack, describes_itself_in_one_flat_line) {
             "deadline(1min) > rate_limit(" + bucket.describe() + ") > attempt_timeout(20s) > leaf");
 }
 
+// trap 41
 TEST(stack, refuses_the_same_state_twice) {
   TokenBucket bucket{{.rate = 10, .per = 1s}};
   EXPECT_THROW(static_cast<void>(stack(rate_limit(bucket), rate_limit(bucket)) | length),

@@ -14,7 +14,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using penstock::Admission;
+using penstock::CircuitAnswer;
 using penstock::Circuit;
 using penstock::CircuitStep;
 using penstock::Duration;
@@ -44,15 +44,15 @@ constexpr Circuit isolated{State::open, 7, never};
 constexpr Circuit half_open{State::half_open, 8, {}};
 constexpr Circuit disabled{State::disabled, 9, {}};
 
-static_assert(on_call(closed, start, none, nearly_one) == CircuitStep{closed, Admission::pass});
+static_assert(on_call(closed, start, none, nearly_one) == CircuitStep{closed, CircuitAnswer::pass});
 static_assert(on_call(open_until_start, start - 1ns, none, 0) ==
-              CircuitStep{open_until_start, Admission::refuse, 1ns});
+              CircuitStep{open_until_start, CircuitAnswer::refuse, 1ns});
 static_assert(on_call(open_until_start, start, none, 0) ==
-              CircuitStep{half_open, Admission::probe});
-static_assert(on_call(half_open, start, none, 0) == CircuitStep{half_open, Admission::probe});
-static_assert(on_call(isolated, never, none, 0) == CircuitStep{isolated, Admission::refuse});
+              CircuitStep{half_open, CircuitAnswer::probe});
+static_assert(on_call(half_open, start, none, 0) == CircuitStep{half_open, CircuitAnswer::probe});
+static_assert(on_call(isolated, never, none, 0) == CircuitStep{isolated, CircuitAnswer::refuse});
 static_assert(on_call(disabled, start, ramp, nearly_one) ==
-              CircuitStep{disabled, Admission::uncounted});
+              CircuitStep{disabled, CircuitAnswer::uncounted});
 
 // --- it moves ----------------------------------------------------------------------------------
 static_assert(opened(closed, start, 30s) == Circuit{State::open, 4, start + 30s});
@@ -75,8 +75,8 @@ static_assert(ramp.wait(start, start + 10s + 65'536ns, half) == 5s);
 static_assert(ramp.wait(start, start + 10s + 65'537ns, half) == 0s);
 static_assert(ramp.wait(start, start + 11s, nearly_one) == 0s);
 static_assert(ramp.wait(Time::min(), Time{}, nearly_one) == 0s);
-static_assert(on_call(ramping, start, ramp, half) == CircuitStep{ramping, Admission::refuse, 5s});
-static_assert(on_call(ramping, start + 5s, ramp, half) == CircuitStep{ramping, Admission::pass});
+static_assert(on_call(ramping, start, ramp, half) == CircuitStep{ramping, CircuitAnswer::refuse, 5s});
+static_assert(on_call(ramping, start + 5s, ramp, half) == CircuitStep{ramping, CircuitAnswer::pass});
 
 TEST(ramp, lets_a_share_through_that_grows_evenly) {
   std::mt19937_64 random{1};

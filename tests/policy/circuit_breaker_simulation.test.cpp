@@ -15,7 +15,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using penstock::Admission;
+using penstock::CircuitAnswer;
 using penstock::Circuit;
 using penstock::CircuitBreaker;
 using penstock::CircuitBreakerOptions;
@@ -52,9 +52,9 @@ class Simulated {
     const CircuitStep step = on_call(circuit_, now, {}, 0);
     move(step.circuit);
     switch (step.admission) {
-      case Admission::pass:
+      case CircuitAnswer::pass:
         return Ticket{circuit_.generation, now};
-      case Admission::probe:
+      case CircuitAnswer::probe:
         break;
       default:
         return std::nullopt;

@@ -18,6 +18,7 @@ enum class LayerKind : std::uint8_t {
   cache,
   coalesce,
   fallback,
+  escalation,
   load_shed,
   retry,
   hedge,

@@ -4,6 +4,7 @@
 #include <array>
 #include <coroutine>
 #include <cstddef>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -124,7 +125,7 @@ class Stack {
   /// std::invalid_argument when two layers share one state.
   template <class Function>
   [[nodiscard]] friend auto operator|(Stack stack, Function&& function) {
-    stack.refuse_shared_state();
+    stack.look_at_shared_state();
     auto service = std::move(stack).template wrap<0>(
         Leaf<Function>{std::in_place, std::forward<Function>(function)});
     return Client<decltype(service), std::remove_cvref_t<Function>>{std::move(service)};
@@ -141,9 +142,9 @@ class Stack {
     }
   }
 
-  void refuse_shared_state() const {
+  void look_at_shared_state() {
     std::apply(
-        [](const auto&... layer) {
+        [](auto&... layer) {
           const std::array<const void*, sizeof...(Layers) + 1> states{layer.shared()..., nullptr};
           const std::array<std::string, sizeof...(Layers) + 1> names{layer.describe()..., ""};
           for (std::size_t a = 0; a < states.size(); ++a)
@@ -153,8 +154,15 @@ class Stack {
                     "penstock: the same state stands twice in one stack and would be asked twice "
                     "for one call: give each layer its own, or write it once: " +
                     names[a]};
+          const std::span<const void* const> shared{states.data(), sizeof...(Layers)};
+          (tell(layer, shared), ...);
         },
         layers_);
+  }
+  // `stands_with(states)`: a layer that wants to know what else the stack shares.
+  template <class L>
+  static void tell(L& layer, std::span<const void* const> states) {
+    if constexpr (requires { layer.stands_with(states); }) layer.stands_with(states);
   }
 
   std::tuple<Layers...> layers_;
@@ -169,6 +177,28 @@ template <Layer... Layers>
 
 /// The same, refusing orders that cannot work. *Safe from any thread*, as everything built here
 /// is plain values until it is called.
+///
+/// The usual order, outermost first: deadline, cache, coalesce, escalation, fallback, load_shed,
+/// retry, hedge, circuit_breaker, rate_limit, concurrency_limit, attempt_timeout, chaos. What it is
+/// worth, for a call that fails each of its four attempts unless said otherwise. Each number is a
+/// test in `tests/core/stack_order.test.cpp`.
+///
+/// The other way round is refused:
+/// - deadline(10s) > retry, attempts that hang: ends after 10 s, not 43 s;
+/// - retry > attempt_timeout(10s), the first hangs: answered after 12 s, not given up after 10 s;
+/// - fallback > retry, the second would pass: that reply, not the fallback's after one attempt;
+/// - fallback > circuit_breaker, a target that is down: opens after 4 calls, not never;
+/// - retry > hedge, attempts that fail at once: 4 requests, not 8;
+/// - retry > concurrency_limit, 1 s each: a slot is held for 4 s, not for 18 s;
+/// - coalesce > retry, ten callers: the budget pays 3 retries, not 30;
+/// - cache > retry, an error that is kept: the result of 4 attempts, not of 1 repeated in vain.
+///
+/// The other way round is allowed, and means something else:
+/// - retry > circuit_breaker: the breaker counts 4 failures, not 1;
+/// - retry > rate_limit: 4 requests take 4 tokens, not 1;
+/// - hedge > rate_limit, one call sent twice: takes 2 tokens, not 1;
+/// - circuit_breaker > rate_limit, open: a refusal takes no token, not 1;
+/// - cache > circuit_breaker, open: a fresh reply is given, not refused.
 template <Layer... Layers>
 [[nodiscard]] Stack<Layers...> stack(Layers... layers) {
   using enum LayerKind;
@@ -180,9 +210,54 @@ template <Layer... Layers>
                 "penstock: deadline stands inside retry and would start anew with every attempt: "
                 "write deadline(...) before retry(...), or attempt_timeout(...) for a limit on "
                 "each attempt; stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<hedge, deadline, Layers...>,
+                "penstock: deadline stands inside hedge and would start anew with every attempt: "
+                "write deadline(...) before hedge(...), or attempt_timeout(...) for a limit on "
+                "each attempt; stack(in_any_order, ...) if it is meant");
   static_assert(count_of<retry, Layers...> < 2,
                 "penstock: a retry inside a retry multiplies the attempts: write one retry(...); "
                 "stack(in_any_order, ...) if it is meant");
+  static_assert(count_of<hedge, Layers...> < 2,
+                "penstock: a hedge inside a hedge multiplies the requests: write one hedge(...) "
+                "with .max_hedges; stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<hedge, retry, Layers...>,
+                "penstock: hedge stands outside retry: each of its attempts would be retried on "
+                "its own, and a wait between retries would count as slow: write retry(...) before "
+                "hedge(...); stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<retry, fallback, Layers...>,
+                "penstock: fallback stands inside retry and hides from it the failures that it "
+                "should retry: write fallback(...) before retry(...); stack(in_any_order, ...) if "
+                "it is meant");
+  static_assert(!stands_outside<hedge, fallback, Layers...>,
+                "penstock: fallback stands inside hedge and would win for the first attempt that "
+                "fails: write fallback(...) before hedge(...); stack(in_any_order, ...) if it is "
+                "meant");
+  static_assert(!stands_outside<circuit_breaker, fallback, Layers...>,
+                "penstock: fallback stands inside circuit_breaker, which would count its answers "
+                "as successes and never open: write fallback(...) before circuit_breaker(...); "
+                "stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<retry, escalation, Layers...> &&
+                    !stands_outside<hedge, escalation, Layers...> &&
+                    !stands_outside<circuit_breaker, escalation, Layers...>,
+                "penstock: escalation stands inside retry, hedge or circuit_breaker, which would "
+                "not see what it answers in place of an attempt: write escalation(...) before "
+                "them; stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<concurrency_limit, retry, Layers...>,
+                "penstock: concurrency_limit stands outside retry and would hold its slot during "
+                "the waits between attempts: write retry(...) before concurrency_limit(...); "
+                "stack(in_any_order, ...) if it is meant");
+  static_assert(!stands_outside<retry, cache, Layers...>,
+                "penstock: cache stands inside retry, which would repeat in vain what the cache "
+                "keeps: write cache(...) before retry(...); stack(in_any_order, ...) if it is "
+                "meant");
+  static_assert(!stands_outside<retry, coalesce, Layers...>,
+                "penstock: coalesce stands inside retry: all who share a failure would retry it "
+                "on their own: write coalesce(...) before retry(...); stack(in_any_order, ...) if "
+                "it is meant");
+  static_assert(!stands_outside<hedge, coalesce, Layers...>,
+                "penstock: coalesce stands inside hedge: a hedge would join the very attempt it is "
+                "to overtake: write coalesce(...) before hedge(...); stack(in_any_order, ...) if "
+                "it is meant");
   return Stack<Layers...>{std::move(layers)...};
 }
 

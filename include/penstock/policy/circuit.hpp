@@ -62,7 +62,7 @@ struct Ramp {
 };
 
 /// What a circuit answers to a call.
-enum class Admission : std::uint8_t {
+enum class CircuitAnswer : std::uint8_t {
   pass,       ///< counted when it ends
   probe,      ///< passes if a probe's place is free
   uncounted,  ///< passes, and its outcome counts for nothing
@@ -72,7 +72,7 @@ enum class Admission : std::uint8_t {
 /// One step: the circuit as it is after the call has come, and the answer to it.
 struct CircuitStep {
   Circuit circuit;
-  Admission admission = Admission::pass;
+  CircuitAnswer admission = CircuitAnswer::pass;
   Duration wait = Duration::max();  ///< refused: how long to stay away; `max()`: nobody knows
 
   friend constexpr bool operator==(const CircuitStep&, const CircuitStep&) noexcept = default;
@@ -89,17 +89,17 @@ struct CircuitStep {
       if (ramp.length == Duration::zero()) break;
       const Duration wait = ramp.wait(now, current.until, chance);
       if (wait == Duration::zero()) break;
-      return {current, Admission::refuse, wait};
+      return {current, CircuitAnswer::refuse, wait};
     }
     case CircuitState::open:
-      if (current.until == never) return {current, Admission::refuse};
-      return {current, Admission::refuse, elapsed_between(now, current.until)};
+      if (current.until == never) return {current, CircuitAnswer::refuse};
+      return {current, CircuitAnswer::refuse, elapsed_between(now, current.until)};
     case CircuitState::half_open:
-      return {current, Admission::probe};
+      return {current, CircuitAnswer::probe};
     case CircuitState::disabled:
-      return {current, Admission::uncounted};
+      return {current, CircuitAnswer::uncounted};
   }
-  return {current, Admission::pass};
+  return {current, CircuitAnswer::pass};
 }
 
 /// A rule is met, or the probes have failed: open for a time from `now`.

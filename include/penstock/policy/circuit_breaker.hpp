@@ -182,13 +182,13 @@ class CircuitBreaker {
       const CircuitStep step = on_call(Circuit::unpack(word), now, ramp, drawn);
       const std::uint16_t generation = step.circuit.generation;
       switch (step.admission) {
-        case Admission::pass:
+        case CircuitAnswer::pass:
           return Permit{this, generation, now};
-        case Admission::uncounted:
+        case CircuitAnswer::uncounted:
           return Permit{nullptr, generation, now};
-        case Admission::refuse:
+        case CircuitAnswer::refuse:
           return refuse(generation, step.wait, now);
-        case Admission::probe:
+        case CircuitAnswer::probe:
           break;
       }
       if (step.circuit.pack() != word && !move(word, step.circuit, now)) continue;

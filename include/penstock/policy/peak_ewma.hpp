@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include <penstock/core/time.hpp>
+
+namespace penstock {
+
+/// What is known of how long an endpoint takes: an average that jumps up to each longer latency at
+/// once and decays towards shorter ones. (Finagle's peak EWMA.) In one word, so that an atomic
+/// publishes it: 32 bits of time in units of 2^20 ns, 32 bits of `float`.
+struct PeakEwma {
+  float nanoseconds = 0;  ///< 0: nothing is known
+  std::uint32_t stamp = 0;
+
+  [[nodiscard]] static constexpr std::uint32_t stamp_of(Time now) noexcept {
+    return static_cast<std::uint32_t>(now.time_since_epoch().count() >> 20);
+  }
+  [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
+    return std::uint64_t{std::bit_cast<std::uint32_t>(nanoseconds)} << 32 | stamp;
+  }
+  [[nodiscard]] static constexpr PeakEwma unpack(std::uint64_t word) noexcept {
+    return {std::bit_cast<float>(static_cast<std::uint32_t>(word >> 32)),
+            static_cast<std::uint32_t>(word)};
+  }
+  /// What is left of it at `now`: an endpoint nobody asks becomes attractive again.
+  [[nodiscard]] float at(Time now, Duration decay) const noexcept {
+    const auto elapsed = static_cast<std::int32_t>(stamp_of(now) - stamp);
+    if (elapsed <= 0) return nanoseconds;
+    const double constant = static_cast<double>(decay.count()) / (1 << 20);
+    return static_cast<float>(nanoseconds * std::exp(-elapsed / constant));
+  }
+  [[nodiscard]] PeakEwma after(Duration latency, Time now, Duration decay) const noexcept {
+    const auto sample = std::max(static_cast<float>(latency.count()), 1.0F);
+    const float left = at(now, decay);
+    if (sample >= left) return {sample, stamp_of(now)};
+    const float kept = nanoseconds > 0 ? left / nanoseconds : 0;
+    return {std::max(left + sample * (1 - kept), 1.0F), stamp_of(now)};
+  }
+};
+
+}  // namespace penstock

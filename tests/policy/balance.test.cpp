@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <stdexcept>
+#include <vector>
+
+#include <penstock/core/random.hpp>
+#include <penstock/policy/balance.hpp>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using Method = Balancer::Method;
+
+constexpr Time now{1h};
+constexpr Duration unit{1 << 20};
+
+// --- what is known of one endpoint ---
+
+constexpr EndpointHealth::Rules rules{.after = 3, .base = 10s, .most = 25s};
+constexpr EndpointHealth fail(EndpointHealth health, int times, Time at = now) {
+  for (int time = 0; time < times; ++time) health = health.after_failure(rules, at, at);
+  return health;
+}
+static_assert(!fail({}, 2).ejected(now));
+static_assert(fail({}, 3).ejected(now) && fail({}, 3).ejected(now + 10s - 1ns));
+static_assert(!fail({}, 3).ejected(now + 10s + unit));
+static_assert(!fail(fail({}, 2).after_success(rules, now, now), 2).ejected(now));
+// What was sent before the end of an ejection, and comes during or after it, changes nothing.
+static_assert(fail(fail({}, 3), 30).pack() == fail({}, 3).pack());
+static_assert(fail({}, 3).after_failure(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
+static_assert(fail({}, 3).after_success(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
+// Each ejection in a row is longer, up to the most.
+constexpr EndpointHealth twice = fail(fail({}, 3), 3, now + 20s);
+static_assert(twice.ejections == 2 && twice.ejected(now + 40s - 1ns));
+static_assert(!twice.ejected(now + 40s + unit));
+constexpr EndpointHealth thrice = fail(twice, 3, now + 60s);
+static_assert(thrice.ejected(now + 85s - 1ns) && !thrice.ejected(now + 85s + unit));
+static_assert(thrice.after_success(rules, now + 86s, now + 86s).ejections == 3);
+static_assert(thrice.after_success(rules, now + 86s, now + 111s).ejections == 0);
+static_assert(EndpointHealth{}.after_failure({.after = 0}, now, now).pack() == 0);
+static_assert(EndpointHealth::unpack(twice.pack()).pack() == twice.pack());
+static_assert(EndpointHealth::unpack(fail({}, 2).pack()).failures == 2);
+
+TEST(peak_ewma, jumps_up_at_once_and_comes_down_slowly) {
+  const PeakEwma calm = PeakEwma{}.after(10ms, now, 10s);
+  EXPECT_FLOAT_EQ(calm.nanoseconds, 10e6F);
+  const PeakEwma peak = calm.after(500ms, now, 10s);
+  EXPECT_FLOAT_EQ(peak.nanoseconds, 500e6F);
+  const PeakEwma later = peak.after(10ms, now + 1s, 10s);
+  EXPECT_GT(later.nanoseconds, 400e6F);
+  EXPECT_LT(later.nanoseconds, 500e6F);
+  const PeakEwma much_later = peak.after(10ms, now + 100s, 10s);
+  EXPECT_LT(much_later.nanoseconds, 11e6F);
+}
+
+TEST(peak_ewma, fades_when_nobody_asks_and_survives_its_word) {
+  const PeakEwma peak = PeakEwma{}.after(500ms, now, 10s);
+  EXPECT_NEAR(peak.at(now + 10s, 10s), 500e6 / 2.718, 2e6);
+  EXPECT_FLOAT_EQ(peak.at(now - 1s, 10s), 500e6F) << "a clock reading that comes late";
+  EXPECT_FLOAT_EQ(PeakEwma::unpack(peak.pack()).nanoseconds, peak.nanoseconds);
+  EXPECT_EQ(PeakEwma::unpack(peak.pack()).stamp, peak.stamp);
+}
+
+// --- choosing ---
+
+std::vector<int> share(Balancer& balancer, int calls, Time at = now) {
+  std::vector<int> counts(balancer.size());
+  Random random{5};
+  for (int call = 0; call < calls; ++call) {
+    Balancer::Pick pick = balancer.pick(at, random());
+    ++counts[pick.index()];
+    pick.settle(Outcome::success, at);
+  }
+  return counts;
+}
+void eject(Balancer& balancer, std::size_t index, Time at = now) {
+  Random random{9};
+  while (!balancer.ejected(index, at)) {
+    Balancer::Pick pick = balancer.pick(at, random());
+    pick.settle(pick.index() == index ? Outcome::unavailable : Outcome::success, at);
+  }
+}
+
+TEST(balancer, takes_turns) {
+  Balancer balancer{3, {.method = Method::round_robin}};
+  EXPECT_EQ(share(balancer, 9), (std::vector<int>{3, 3, 3}));
+}
+
+TEST(balancer, follows_weights_and_spreads_them_evenly) {
+  Balancer balancer{3, {.method = Method::weighted, .weights = {1, 2, 5}}};
+  for (int round = 0; round < 10; ++round) {
+    const std::vector<int> counts = share(balancer, 80);
+    EXPECT_NEAR(counts[0], 10, 2);
+    EXPECT_NEAR(counts[1], 20, 2);
+    EXPECT_NEAR(counts[2], 50, 2);
+  }
+}
+
+TEST(balancer, takes_the_least_loaded) {
+  Balancer balancer{3, {.method = Method::least_loaded}};
+  std::vector<Balancer::Pick> held;
+  for (int call = 0; call < 9; ++call) held.push_back(balancer.pick(now, 0));
+  for (std::size_t index = 0; index < 3; ++index) EXPECT_EQ(balancer.in_flight_approx(index), 3U);
+  held.clear();
+  for (std::size_t index = 0; index < 3; ++index) EXPECT_EQ(balancer.in_flight_approx(index), 0U);
+}
+
+TEST(balancer, loads_by_weight) {
+  Balancer balancer{2, {.method = Method::least_loaded, .weights = {1, 3}}};
+  std::vector<Balancer::Pick> held;
+  for (int call = 0; call < 40; ++call) held.push_back(balancer.pick(now, 0));
+  EXPECT_EQ(balancer.in_flight_approx(0), 10U);
+  EXPECT_EQ(balancer.in_flight_approx(1), 30U);
+}
+
+TEST(balancer, the_better_of_two_avoids_the_slow_and_the_busy) {
+  Balancer balancer{4};
+  Random random{1};
+  std::array<int, 4> counts{};
+  Time at = now;
+  for (int call = 0; call < 4000; ++call) {
+    Balancer::Pick pick = balancer.pick(at, random());
+    ++counts[pick.index()];
+    at += pick.index() == 0 ? 100ms : 1ms;
+    pick.settle(Outcome::success, at);
+  }
+  for (std::size_t index = 1; index < 4; ++index) EXPECT_GT(counts[index], 20 * counts[0]);
+  EXPECT_GT(counts[0], 0) << "it fades and is looked at again";
+  EXPECT_GT(balancer.latency_approx(0, at), balancer.latency_approx(1, at));
+}
+
+TEST(balancer, the_better_of_two_never_sends_everybody_to_the_one_that_looks_best) {
+  Balancer balancer{10};
+  // All are known and equal but for one that is a little faster.
+  std::vector<Balancer::Pick> held;
+  Random random{2};
+  for (int round = 0; round < 400; ++round) {
+    Balancer::Pick pick = balancer.pick(now, random());
+    pick.settle(Outcome::success, now + (pick.index() == 0 ? 9ms : 10ms));
+  }
+  for (int call = 0; call < 200; ++call) held.push_back(balancer.pick(now + 20ms, random()));
+  EXPECT_LT(balancer.in_flight_approx(0), 40U);
+}
+
+TEST(balancer, a_failure_that_comes_fast_does_not_look_like_a_fast_endpoint) {
+  Balancer balancer{1, {.eject_after = 0}};
+  balancer.pick(now, 0).settle(Outcome::success, now + 100ms);
+  balancer.pick(now + 100ms, 0).settle(Outcome::unavailable, now + 101ms);
+  EXPECT_GE(balancer.latency_approx(0, now + 101ms), 98ms);
+}
+
+TEST(balancer, a_neutral_end_teaches_nothing) {
+  Balancer balancer{1, {.eject_after = 1}};
+  balancer.pick(now, 0).settle(Outcome::neutral, now + 1h);
+  { const Balancer::Pick dropped = balancer.pick(now, 0); }
+  EXPECT_EQ(balancer.latency_approx(0, now), 0ns);
+  EXPECT_EQ(balancer.in_flight_approx(0), 0U);
+  EXPECT_FALSE(balancer.ejected(0, now + 1h));
+}
+
+TEST(balancer, a_wrong_request_is_no_fault_of_the_endpoint) {
+  Balancer balancer{2, {.method = Method::round_robin, .eject_after = 2}};
+  for (int call = 0; call < 10; ++call) balancer.pick(now, 0).settle(Outcome::permanent, now);
+  EXPECT_FALSE(balancer.ejected(0, now));
+}
+
+TEST(balancer, leaves_out_an_endpoint_that_fails_in_a_row_until_its_time_is_over) {
+  for (const Method method :
+       {Method::round_robin, Method::weighted, Method::least_loaded, Method::power_of_two}) {
+    Balancer balancer{4, {.method = method, .eject_after = 5, .eject_for = 30s}};
+    eject(balancer, 2);
+    const std::vector<int> during = share(balancer, 300, now + 29s);
+    EXPECT_EQ(during[2], 0) << to_string(method);
+    for (const std::size_t other : {0U, 1U, 3U}) EXPECT_GT(during[other], 50) << to_string(method);
+    EXPECT_GT(share(balancer, 400, now + 31s)[2], 50) << to_string(method);
+  }
+}
+
+TEST(balancer, uses_all_when_too_few_would_be_left) {
+  Balancer balancer{4, {.method = Method::round_robin, .eject_after = 1, .panic_below = 0.5}};
+  eject(balancer, 0);
+  eject(balancer, 1);
+  EXPECT_EQ(share(balancer, 40), (std::vector<int>{0, 0, 20, 20})) << "half is left, no panic";
+  eject(balancer, 2);
+  EXPECT_EQ(share(balancer, 40), (std::vector<int>{10, 10, 10, 10}));
+}
+
+TEST(balancer, uses_all_when_all_are_ejected_even_without_a_floor) {
+  Balancer balancer{2, {.method = Method::round_robin, .eject_after = 1, .panic_below = 0}};
+  eject(balancer, 0);
+  EXPECT_EQ(share(balancer, 10), (std::vector<int>{0, 10}));
+  eject(balancer, 1);
+  EXPECT_EQ(share(balancer, 10), (std::vector<int>{5, 5}));
+}
+
+TEST(balancer, gives_an_endpoint_that_is_new_its_full_share_only_slowly) {
+  Balancer balancer{2, {.method = Method::weighted, .slow_start = 100s}};
+  EXPECT_NEAR(share(balancer, 100)[1], 50, 2);
+  balancer.renew(1, now);
+  EXPECT_NEAR(share(balancer, 110)[1], 10, 2);
+  EXPECT_NEAR(share(balancer, 150, now + 50s)[1], 50, 2);
+  EXPECT_NEAR(share(balancer, 100, now + 100s)[1], 50, 2);
+}
+
+TEST(balancer, gives_an_endpoint_that_comes_back_its_full_share_only_slowly) {
+  Balancer balancer{
+      3, {.method = Method::weighted, .eject_after = 1, .eject_for = 10s, .slow_start = 100s}};
+  eject(balancer, 1);
+  EXPECT_NEAR(share(balancer, 210, now + 11s)[1], 10, 3);
+  EXPECT_NEAR(share(balancer, 300, now + 111s)[1], 100, 3);
+}
+
+TEST(balancer, refuses_settings_that_mean_nothing) {
+  EXPECT_THROW(Balancer{0}, std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.weights = {1}}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.weights = {1, 0}}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.decay = 0s}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.eject_for = 10min}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.panic_below = 1.5}}), std::invalid_argument);
+}
+
+TEST(balancer, describes_every_setting) {
+  EXPECT_EQ(Balancer{3}.describe(),
+            "balance(3 by power_of_two of ewma 10s, ejects after 5 for 30s to 5min, panics below "
+            "0.5)");
+  EXPECT_EQ(
+      (Balancer{
+          2, {.method = Method::weighted, .weights = {1, 2.5}, .eject_after = 0, .slow_start = 10s}}
+           .describe()),
+      "balance(2 by weighted, weights 1 2.5, slow start 10s)");
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// expect: penstock: fallback stands inside hedge
+#include <chrono>
+#include <string>
+
+#include <penstock/penstock.hpp>
+
+using namespace penstock;
+using namespace std::chrono_literals;
+
+int main() {
+  HedgePolicy policy;
+  Inline executor;
+  Scope scope{executor};
+  static_cast<void>(stack(hedge(policy, scope), fallback(1)));
+}
