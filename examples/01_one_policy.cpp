@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 int main() {
   penstock::TokenBucket bucket{{.rate = 10, .per = 1s, .burst = 2}};
-  const penstock::Time now = penstock::sync::now();
+  const penstock::Time now = std::chrono::steady_clock::now();
 
   int granted = 0;
   for (int call = 0; call < 5; ++call) granted += bucket.try_take(now).granted ? 1 : 0;

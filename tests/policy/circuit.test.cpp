@@ -14,8 +14,8 @@
 namespace {
 
 using namespace std::chrono_literals;
-using penstock::CircuitAnswer;
 using penstock::Circuit;
+using penstock::CircuitAnswer;
 using penstock::CircuitStep;
 using penstock::Duration;
 using penstock::HalfOpenRule;
@@ -75,8 +75,10 @@ static_assert(ramp.wait(start, start + 10s + 65'536ns, half) == 5s);
 static_assert(ramp.wait(start, start + 10s + 65'537ns, half) == 0s);
 static_assert(ramp.wait(start, start + 11s, nearly_one) == 0s);
 static_assert(ramp.wait(Time::min(), Time{}, nearly_one) == 0s);
-static_assert(on_call(ramping, start, ramp, half) == CircuitStep{ramping, CircuitAnswer::refuse, 5s});
-static_assert(on_call(ramping, start + 5s, ramp, half) == CircuitStep{ramping, CircuitAnswer::pass});
+static_assert(on_call(ramping, start, ramp, half) ==
+              CircuitStep{ramping, CircuitAnswer::refuse, 5s});
+static_assert(on_call(ramping, start + 5s, ramp, half) ==
+              CircuitStep{ramping, CircuitAnswer::pass});
 
 TEST(ramp, lets_a_share_through_that_grows_evenly) {
   std::mt19937_64 random{1};

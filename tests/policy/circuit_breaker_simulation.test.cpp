@@ -15,8 +15,8 @@
 namespace {
 
 using namespace std::chrono_literals;
-using penstock::CircuitAnswer;
 using penstock::Circuit;
+using penstock::CircuitAnswer;
 using penstock::CircuitBreaker;
 using penstock::CircuitBreakerOptions;
 using penstock::CircuitStep;

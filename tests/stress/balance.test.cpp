@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include <penstock/core/random.hpp>
+#include <penstock/core/random_bits.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/policy/balance.hpp>
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include <penstock/core/random.hpp>
+#include <penstock/core/random_bits.hpp>
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/thread_pool.hpp>

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include <penstock/core/random.hpp>
+#include <penstock/core/random_bits.hpp>
 #include <penstock/core/stack.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/sync_wait.hpp>

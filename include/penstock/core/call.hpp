@@ -4,13 +4,12 @@
 #include <cstdint>
 
 #include <penstock/core/executor.hpp>
+#include <penstock/core/priority.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {
-
-enum class Priority : std::uint8_t { low, normal, high };
 
 /// W3C trace context, carried untouched. In words and not in bytes, for the reason that
 /// `CopiedByMember` gives.

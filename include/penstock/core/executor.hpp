@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <exception>
 
-#include <penstock/core/random.hpp>
+#include <penstock/core/random_bits.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 

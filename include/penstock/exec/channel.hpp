@@ -89,176 +89,166 @@ class Channel {
   }
 
   /// What `send` gives: an awaitable that owns the value until it is sent.
-  class [[nodiscard("nothing is sent until it is awaited")]] Send : public Awaiting<Put<T>>{
-    public : Send(Channel & channel, T&& value, const Call& call) noexcept :
-        Awaiting<Put<T>>(call, &channel, std::move(value)){}
+  class [[nodiscard]] Send : public Awaiting<Put<T>> {
+   public:
+    Send(Channel& channel, T&& value, const Call& call) noexcept
+        : Awaiting<Put<T>>(call, &channel, std::move(value)) {}
     /// After a refusal: the value, as it was given.
-    [[nodiscard]] T &
-    value() noexcept {return this->step().value;
-}
-};  // namespace penstock
-/// `Result<void> sent = co_await channel.send(std::move(value), call)`. The caller resumes on
-/// `call.where()`, without suspending when there is room or a receiver waits. A refused value is
-/// in the awaitable, for who wants it back: give that a name.
-[[nodiscard]] Send send(T value, const Call& call = {}) noexcept {
-  return Send{*this, std::move(value), call};
-}
-/// The same, blocking. Moves from `value` only when it was sent.
-[[nodiscard]] Result<void> send_and_wait(T&& value, Call call = {}) noexcept {
-  return block_on<Put<T&&>>(call, this, std::move(value));
-}
-[[nodiscard]] Result<void> send_and_wait(const T& value,
-                                         Call call = {}) requires std::copy_constructible<T> {
-  return block_on<Put<T>>(call, this, value);
-}
-/// At once or not at all: `overloaded` when there is no room, `closed`. Moves from `value` only
-/// when it was sent.
-[[nodiscard]] Result<void> try_send(T&& value) noexcept {
-  Offer offer{std::addressof(value)};
-  if (!enter(offer)) return ErrorKind::overloaded;
-  if (offer.refused) return ErrorKind::closed;
-  return {};
-}
-
-using Receive = Awaiting<Get>;
-/// `while (Result<T> value = co_await channel.receive(call)) …`. The caller resumes on
-/// `call.where()`, without suspending when there is a value.
-[[nodiscard]] Receive receive(const Call& call = {}) noexcept {
-  return Receive{call, this};
-}
-/// The same, blocking.
-[[nodiscard]] Result<T> receive_and_wait(Call call = {}) noexcept {
-  return block_on<Get>(call, this);
-}
-/// Empty when there is nothing now.
-[[nodiscard]] std::optional<T> try_receive() noexcept {
-  Claim claim;
-  static_cast<void>(enter(claim));
-  return std::move(claim.value);
-}
-
-/// Refuses senders from now on, those that wait included; receivers still get what was
-/// accepted.
-void close() noexcept {
-  WakeList refused;
-  {
-    const std::lock_guard lock{mutex_};
-    closed_ = true;
-    while (Waiter* const sender = senders_.pop()) {
-      offer_of(*sender).refused = true;
-      refused.push(*sender);
-    }
-    while (Waiter* const receiver = receivers_.pop()) refused.push(*receiver);
+    [[nodiscard]] T& value() noexcept { return this->step().value; }
+  };
+  /// `Result<void> sent = co_await channel.send(std::move(value), call)`. The caller resumes on
+  /// `call.where()`, without suspending when there is room or a receiver waits. A refused value is
+  /// in the awaitable, for who wants it back: give that a name.
+  [[nodiscard]] Send send(T value, const Call& call = {}) noexcept {
+    return Send{*this, std::move(value), call};
   }
-  refused.wake_all();
-}
-
-[[nodiscard]] std::size_t capacity() const noexcept {
-  return slots_.size();
-}
-[[nodiscard]] std::size_t size_approx() const noexcept {
-  const std::lock_guard lock{mutex_};
-  return size_;
-}
-
-private:
-static Offer& offer_of(Waiter& waiter) noexcept {
-  return *static_cast<Offer*>(waiter.record);
-}
-static Claim& claim_of(Waiter& waiter) noexcept {
-  return *static_cast<Claim*>(waiter.record);
-}
-
-// Invariants, under the lock: senders wait only while the buffer is full and no receiver waits;
-// receivers wait only while the buffer is empty, no sender waits and the channel is open.
-
-bool enter(Offer& offer, Waiter& waiter) noexcept {
-  return !settled(offer, [&] {
-    waiter.record = &offer;
-    senders_.push(waiter);
-  });
-}
-bool enter(Offer& offer) noexcept {
-  return settled(offer, [] {});
-}
-bool enter(Claim& claim, Waiter& waiter) noexcept {
-  return !settled(claim, [&] {
-    waiter.record = &claim;
-    receivers_.push(waiter);
-  });
-}
-bool enter(Claim& claim) noexcept {
-  return settled(claim, [] {});
-}
-
-template <class Otherwise>
-bool settled(Offer& offer, Otherwise wait) noexcept {
-  WakeList served;
-  {
-    const std::lock_guard lock{mutex_};
-    if (closed_) {
-      offer.refused = true;
-    } else if (Waiter* const receiver = receivers_.pop(); receiver != nullptr) {
-      claim_of(*receiver).value.emplace(std::move(*offer.value));
-      served.push(*receiver);
-    } else if (size_ < slots_.size()) {
-      put(*offer.value);
-    } else {
-      wait();
-      return false;
-    }
+  /// The same, blocking. Moves from `value` only when it was sent.
+  [[nodiscard]] Result<void> send_and_wait(T&& value, Call call = {}) noexcept {
+    return block_on<Put<T&&>>(call, this, std::move(value));
   }
-  served.wake_all();
-  return true;
-}
-
-template <class Otherwise>
-bool settled(Claim& claim, Otherwise wait) noexcept {
-  WakeList served;
-  {
-    const std::lock_guard lock{mutex_};
-    Waiter* const sender = senders_.pop();
-    if (size_ != 0) {
-      take(claim);
-      if (sender != nullptr) put(*offer_of(*sender).value);
-    } else if (sender != nullptr) {
-      claim.value.emplace(std::move(*offer_of(*sender).value));
-    } else if (!closed_) {
-      wait();
-      return false;
-    }
-    if (sender != nullptr) served.push(*sender);
+  [[nodiscard]] Result<void> send_and_wait(const T& value,
+                                           Call call = {}) requires std::copy_constructible<T> {
+    return block_on<Put<T>>(call, this, value);
   }
-  served.wake_all();
-  return true;
-}
+  /// At once or not at all: `overloaded` when there is no room, `closed`. Moves from `value` only
+  /// when it was sent.
+  [[nodiscard]] Result<void> try_send(T&& value) noexcept {
+    Offer offer{std::addressof(value)};
+    if (!enter(offer)) return ErrorKind::overloaded;
+    if (offer.refused) return ErrorKind::closed;
+    return {};
+  }
 
-bool withdraw(WaitList& list, Waiter& waiter) noexcept {
-  const std::lock_guard lock{mutex_};
-  return list.remove(waiter);
-}
+  using Receive = Awaiting<Get>;
+  /// `while (Result<T> value = co_await channel.receive(call)) …`. The caller resumes on
+  /// `call.where()`, without suspending when there is a value.
+  [[nodiscard]] Receive receive(const Call& call = {}) noexcept { return Receive{call, this}; }
+  /// The same, blocking.
+  [[nodiscard]] Result<T> receive_and_wait(Call call = {}) noexcept {
+    return block_on<Get>(call, this);
+  }
+  /// Empty when there is nothing now.
+  [[nodiscard]] std::optional<T> try_receive() noexcept {
+    Claim claim;
+    static_cast<void>(enter(claim));
+    return std::move(claim.value);
+  }
 
-void put(T& value) noexcept {
-  const std::size_t end = first_ + size_;
-  slots_[end < slots_.size() ? end : end - slots_.size()].emplace(std::move(value));
-  ++size_;
-}
-void take(Claim& claim) noexcept {
-  claim.value.emplace(*std::move(slots_[first_]));
-  slots_[first_].reset();
-  if (++first_ == slots_.size()) first_ = 0;
-  --size_;
-}
+  /// Refuses senders from now on, those that wait included; receivers still get what was
+  /// accepted.
+  void close() noexcept {
+    WakeList refused;
+    {
+      const std::lock_guard lock{mutex_};
+      closed_ = true;
+      while (Waiter* const sender = senders_.pop()) {
+        offer_of(*sender).refused = true;
+        refused.push(*sender);
+      }
+      while (Waiter* const receiver = receivers_.pop()) refused.push(*receiver);
+    }
+    refused.wake_all();
+  }
 
-mutable sync::mutex mutex_;
-// Guarded by mutex_. The values are a ring: `size_` of them from `first_` on.
-std::vector<std::optional<T>> slots_;
-std::size_t first_ = 0;
-std::size_t size_ = 0;
-WaitList senders_;
-WaitList receivers_;
-bool closed_ = false;
-}
-;
+  [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
+  [[nodiscard]] std::size_t size_approx() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return size_;
+  }
+
+ private:
+  static Offer& offer_of(Waiter& waiter) noexcept { return *static_cast<Offer*>(waiter.record); }
+  static Claim& claim_of(Waiter& waiter) noexcept { return *static_cast<Claim*>(waiter.record); }
+
+  // Invariants, under the lock: senders wait only while the buffer is full and no receiver waits;
+  // receivers wait only while the buffer is empty, no sender waits and the channel is open.
+
+  bool enter(Offer& offer, Waiter& waiter) noexcept {
+    return !settled(offer, [&] {
+      waiter.record = &offer;
+      senders_.push(waiter);
+    });
+  }
+  bool enter(Offer& offer) noexcept {
+    return settled(offer, [] {});
+  }
+  bool enter(Claim& claim, Waiter& waiter) noexcept {
+    return !settled(claim, [&] {
+      waiter.record = &claim;
+      receivers_.push(waiter);
+    });
+  }
+  bool enter(Claim& claim) noexcept {
+    return settled(claim, [] {});
+  }
+
+  template <class Otherwise>
+  bool settled(Offer& offer, Otherwise wait) noexcept {
+    WakeList served;
+    {
+      const std::lock_guard lock{mutex_};
+      if (closed_) {
+        offer.refused = true;
+      } else if (Waiter* const receiver = receivers_.pop(); receiver != nullptr) {
+        claim_of(*receiver).value.emplace(std::move(*offer.value));
+        served.push(*receiver);
+      } else if (size_ < slots_.size()) {
+        put(*offer.value);
+      } else {
+        wait();
+        return false;
+      }
+    }
+    served.wake_all();
+    return true;
+  }
+
+  template <class Otherwise>
+  bool settled(Claim& claim, Otherwise wait) noexcept {
+    WakeList served;
+    {
+      const std::lock_guard lock{mutex_};
+      Waiter* const sender = senders_.pop();
+      if (size_ != 0) {
+        take(claim);
+        if (sender != nullptr) put(*offer_of(*sender).value);
+      } else if (sender != nullptr) {
+        claim.value.emplace(std::move(*offer_of(*sender).value));
+      } else if (!closed_) {
+        wait();
+        return false;
+      }
+      if (sender != nullptr) served.push(*sender);
+    }
+    served.wake_all();
+    return true;
+  }
+
+  bool withdraw(WaitList& list, Waiter& waiter) noexcept {
+    const std::lock_guard lock{mutex_};
+    return list.remove(waiter);
+  }
+
+  void put(T& value) noexcept {
+    const std::size_t end = first_ + size_;
+    slots_[end < slots_.size() ? end : end - slots_.size()].emplace(std::move(value));
+    ++size_;
+  }
+  void take(Claim& claim) noexcept {
+    claim.value.emplace(*std::move(slots_[first_]));
+    slots_[first_].reset();
+    if (++first_ == slots_.size()) first_ = 0;
+    --size_;
+  }
+
+  mutable sync::mutex mutex_;
+  // Guarded by mutex_. The values are a ring: `size_` of them from `first_` on.
+  std::vector<std::optional<T>> slots_;
+  std::size_t first_ = 0;
+  std::size_t size_ = 0;
+  WaitList senders_;
+  WaitList receivers_;
+  bool closed_ = false;
+};
 
 }  // namespace penstock

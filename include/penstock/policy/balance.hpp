@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include <penstock/core/outcome.hpp>
 #include <penstock/core/atomic.hpp>
+#include <penstock/core/outcome.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/endpoint_health.hpp>
 #include <penstock/policy/peak_ewma.hpp>

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <penstock/core/call.hpp>
+#include <penstock/core/priority.hpp>
 
 namespace penstock {
 

@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <string>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/error_set.hpp>
 #include <penstock/core/result.hpp>
-#include <penstock/core/atomic.hpp>
 
 namespace penstock {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include <penstock/core/call.hpp>
+#include <penstock/core/priority.hpp>
 #include <penstock/policy/concurrency_limit.hpp>
 
 namespace penstock {

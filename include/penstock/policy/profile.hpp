@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include <penstock/core/error.hpp>
 #include <penstock/core/atomic.hpp>
+#include <penstock/core/error.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/backoff.hpp>
 #include <penstock/policy/release.hpp>

@@ -11,10 +11,10 @@
 #include <string>
 #include <utility>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/error.hpp>
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/result.hpp>
-#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/text.hpp>
 
