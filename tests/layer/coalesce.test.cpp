@@ -5,6 +5,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <penstock/core/stack.hpp>
@@ -238,6 +239,24 @@ TEST_F(coalesce_layer, carries_what_the_key_function_or_the_leaf_throws) {
 TEST_F(coalesce_layer, describes_itself) {
   auto ask = stack(coalesce(in_flight_)) | over_leaf();
   EXPECT_EQ(describe(ask), "coalesce(shares every error) > leaf");
+}
+
+TEST(in_flight, a_leader_that_goes_without_a_reply_hands_over) {
+  testing::ManualExecutor executor;
+  InFlight<int, int> in_flight;
+  using Member = InFlight<int, int>::Member;
+  using Role = InFlight<int, int>::Role;
+  const int key = 1;
+  std::optional<Member> leader{std::in_place, in_flight, key};
+  Member follower{in_flight, key};
+  BlockingWaiter unused{leader->withdraw()};
+  BlockingWaiter waiter{follower.withdraw()};
+  EXPECT_EQ(leader->join(unused), Role::leads);
+  EXPECT_EQ(follower.join(waiter), Role::follows);
+  leader.reset();
+  Call call{.executor = &executor};
+  EXPECT_EQ(waiter.wait(call), WaitEnd::granted);
+  EXPECT_EQ(follower.role(), Role::leads);
 }
 
 TEST(in_flight, refuses_a_number_of_buckets_it_cannot_mask) {
