@@ -6,7 +6,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include <penstock/core/sync.hpp>
@@ -166,7 +165,7 @@ template <bool right>
 void run() {
   sync::mutex mutex;
   sync::condition_variable finished;
-  std::optional<int> callback{0};
+  auto callback = std::make_unique<Var<int>>(0);
   bool linked = true;
   bool running = false;
   sync::thread stopper{[&] {
@@ -175,7 +174,7 @@ void run() {
     linked = false;
     running = true;
     lock.unlock();
-    ++*callback;
+    callback->set(1);
     lock.lock();
     running = false;
     finished.notify_all();

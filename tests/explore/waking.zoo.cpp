@@ -410,6 +410,7 @@ void run() {
     ++state;
     worker.join();
   }
+  check(state == 2, "an update under the lock was lost");
 }
 const Bug bug{"join_under_the_lock", run<false>, run<true>};
 }  // namespace join_under_the_lock

@@ -39,14 +39,14 @@ class Var {
   Var() = default;
   explicit Var(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(value)) {
-    hook::access(&value_, sizeof value_, true);
+    hook::access(&value_, sizeof value_, Access::write);
   }
   [[nodiscard]] const T& get() const noexcept {
-    hook::access(&value_, sizeof value_, false);
+    hook::access(&value_, sizeof value_, Access::read);
     return value_;
   }
   void set(T value) noexcept(std::is_nothrow_move_assignable_v<T>) {
-    hook::access(&value_, sizeof value_, true);
+    hook::access(&value_, sizeof value_, Access::write);
     value_ = std::move(value);
   }
 

@@ -70,6 +70,7 @@ class Engine {
     verdict_ = Verdict::passed;
     trace_.clear();
     watched_by_ = nullptr;
+    raced_ = {};
     current_ = add_thread([](void*) { instance().body_(); }, nullptr);
     running_ = true;
     home_.switch_to(threads_[0].fiber);
@@ -92,11 +93,15 @@ class Engine {
   [[nodiscard]] std::uint32_t object_count() const noexcept { return object_count_; }
   [[nodiscard]] unsigned thread_count() const noexcept { return thread_count_; }
 
-  /// From the next run on every step is kept. After a race the run that follows also finds where
-  /// the other access was.
-  void keep_trace(bool keep) noexcept {
-    tracing_ = keep;
+  /// Keeps every step of the next runs. After a race the run that follows also finds where the
+  /// other access was.
+  void keep_trace() noexcept {
+    tracing_ = true;
     watching_ = raced_;
+  }
+  void drop_trace() noexcept {
+    tracing_ = false;
+    watching_ = raced_ = {};
   }
 
   // --- what the controlled words do ---
@@ -119,7 +124,8 @@ class Engine {
   bool try_lock(Mutex& mutex) noexcept;
   void unlock(Mutex& mutex) noexcept;
   bool wait(Condition& condition, Mutex& mutex, Time until) noexcept;
-  void notify(Condition& condition, bool all) noexcept;
+  enum class Wake : std::uint8_t { one, all };
+  void notify(Condition& condition, Wake which) noexcept;
   std::uint32_t start_thread(hook::Body body, void* argument) noexcept;
   void join(std::uint32_t number) noexcept;
   [[nodiscard]] std::uint32_t this_thread() const noexcept { return running_ ? current_ + 1 : 1; }
@@ -132,7 +138,7 @@ class Engine {
 
   // --- what the code between the steps does ---
 
-  void access(const volatile void* where, std::size_t bytes, bool writes) noexcept;
+  void access(const volatile void* where, std::size_t bytes, Access access) noexcept;
   [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
   /// False: not from here.
   bool free(void* pointer) noexcept;
@@ -249,8 +255,12 @@ class Engine {
   [[nodiscard]] std::uint32_t number(const Object& object) const noexcept {
     return static_cast<std::uint32_t>(&object - objects_.data());
   }
-  void put(Object& atomic, std::uint64_t value, std::memory_order order, bool extends) noexcept;
-  void see(Object& atomic, Store& store, std::memory_order order) noexcept;
+  enum class Sequence : std::uint8_t { begins, carries_on };  // a release sequence
+  void put(Object& atomic,
+           std::uint64_t value,
+           std::memory_order order,
+           Sequence sequence) noexcept;
+  void see(Store& store, std::memory_order order) noexcept;
   void take(Object& mutex) noexcept;
   void give(Object& mutex) noexcept;
   void check(const Shadow::Found& found,

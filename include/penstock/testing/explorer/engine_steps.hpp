@@ -87,19 +87,19 @@ inline void Engine::destroy(const Controlled& object) noexcept {
   known.alive = false;
 }
 
-inline void Engine::see(Object& atomic, Store& store, std::memory_order order) noexcept {
+inline void Engine::see(Store& store, std::memory_order order) noexcept {
   Thread& reader = me();
   if (store.seen[current_] == 0) store.seen[current_] = reader.clock.at[current_];
   if (acquires(order)) reader.clock.join(store.release);
-  static_cast<void>(atomic);
 }
 
 inline void Engine::put(Object& atomic,
                         std::uint64_t value,
                         std::memory_order order,
-                        bool extends) noexcept {
+                        Sequence sequence) noexcept {
   Thread& writer = me();
-  const VectorClock carried = extends ? atomic.newest().release : VectorClock{};
+  const VectorClock carried =
+      sequence == Sequence::carries_on ? atomic.newest().release : VectorClock{};
   Store& store = atomic.last[atomic.stores++ % Object::history];
   store.value = value;
   store.release = carried;
@@ -120,7 +120,7 @@ inline std::uint64_t Engine::load(const AtomicWord& word, std::memory_order orde
   const std::uint32_t age = older == 0 ? 0 : schedule_->store(older + 1);
   Store& store = atomic.recent(age);
   event(atomic.key, store.past);
-  see(atomic, store, order);
+  see(store, order);
   ++me().clock.at[current_];
   note(age == 0 ? "loads" : "loads an old", word.index_, store.value);
   return store.value;
@@ -134,7 +134,7 @@ inline void Engine::store(AtomicWord& word, std::uint64_t value, std::memory_ord
   point();
   Object& atomic = use(word);
   event(atomic.key, chain(atomic.past, 1));
-  put(atomic, value, order, false);
+  put(atomic, value, order, Sequence::begins);
   note("stores", word.index_, value);
 }
 
@@ -152,8 +152,8 @@ inline std::uint64_t Engine::modify(AtomicWord& word,
   Store& seen = atomic.newest();
   const std::uint64_t old = seen.value;
   event(atomic.key, chain(atomic.past, 2));
-  see(atomic, seen, order);
-  put(atomic, change(old, operand), order, true);
+  see(seen, order);
+  put(atomic, change(old, operand), order, Sequence::carries_on);
   note("changes", word.index_, atomic.newest().value);
   return old;
 }
@@ -175,15 +175,15 @@ inline bool Engine::compare_exchange(AtomicWord& word,
   const bool equal = seen.value == expected;
   if (!equal || (strength == AtomicWord::Strength::weak && schedule_->fails())) {
     event(atomic.key, chain(seen.past, equal ? 3 : 4));
-    see(atomic, seen, failure);
+    see(seen, failure);
     ++me().clock.at[current_];
     note(equal ? "fails for nothing to change" : "fails to change", word.index_, seen.value);
     expected = seen.value;
     return false;
   }
   event(atomic.key, chain(atomic.past, 5));
-  see(atomic, seen, success);
-  put(atomic, desired, success, true);
+  see(seen, success);
+  put(atomic, desired, success, Sequence::carries_on);
   note("changes", word.index_, desired);
   return true;
 }
@@ -271,14 +271,14 @@ inline bool Engine::wait(Condition& word, Mutex& lock, Time until) noexcept {
   return !sleeper.timed_out;
 }
 
-inline void Engine::notify(Condition& word, bool all) noexcept {
+inline void Engine::notify(Condition& word, Wake which) noexcept {
   if (!running_) return;
   point();
   Object& condition = use(word);
   event(condition.key, condition.past);
   condition.past = me().past;
   ++me().clock.at[current_];
-  note(all ? "notifies all on" : "notifies one on", word.index_);
+  note(which == Wake::all ? "notifies all on" : "notifies one on", word.index_);
   std::array<unsigned, max_threads> asleep{};
   unsigned count = 0;
   for (unsigned thread = 0; thread < thread_count_; ++thread) {
@@ -291,7 +291,7 @@ inline void Engine::notify(Condition& word, bool all) noexcept {
   }
   if (count == 0) return;
   unsigned first = 0;
-  if (!all) {
+  if (which == Wake::one) {
     first = count == 1 ? 0 : schedule_->sleeper(count);
     count = first + 1;
   }

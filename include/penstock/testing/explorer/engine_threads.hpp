@@ -266,17 +266,17 @@ inline void Engine::check(const Shadow::Found& found,
        found.wrote ? "wrote" : "read");
 }
 
-inline void Engine::access(const volatile void* where, std::size_t bytes, bool writes) noexcept {
+inline void Engine::access(const volatile void* where, std::size_t bytes, Access access) noexcept {
   if (!running_) return;
   const std::size_t offset = arena_.offset_of(where);
   if (offset >= Arena::size) return;
   if (watching_.bytes != 0 && current_ == watching_.by &&
       offset < watching_.offset + watching_.bytes && watching_.offset < offset + bytes)
     watched_by_ = place_;
-  check(shadow_.access(offset, bytes, writes, current_, me().clock),
+  check(shadow_.access(offset, bytes, access, current_, me().clock),
         where,
         bytes,
-        writes ? "writes" : "reads");
+        access == Access::write ? "writes" : "reads");
 }
 
 inline void* Engine::allocate(std::size_t bytes, std::size_t alignment) noexcept {

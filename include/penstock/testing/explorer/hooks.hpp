@@ -13,6 +13,9 @@ namespace penstock::testing::explorer {
 
 enum class Kind : std::uint8_t { atomic, mutex, condition };
 
+/// What a plain access does to its memory.
+enum class Access : std::uint8_t { read, write };
+
 /// A controlled object, known to the engine by a number of the execution it was made in. Every
 /// use is checked: the object must still live, and the calling thread must have learnt of it.
 class Controlled {
@@ -90,7 +93,7 @@ void unjoined(std::uint32_t thread) noexcept;
                                void (*construct)(void*),
                                void (*destroy)(void*) noexcept) noexcept;
 /// A plain access to be checked against all others.
-void access(const volatile void* where, std::size_t size, bool writes) noexcept;
+void access(const volatile void* where, std::size_t size, Access access) noexcept;
 /// From now on in this execution time passes only when nothing else can go on.
 void let_time_wait() noexcept;
 /// Fails the execution: what a scenario checks does not hold.

@@ -77,11 +77,11 @@ class Runner {
   /// the last `most` steps.
   template <class Again>
   static void explain(Again again, std::size_t most, std::FILE* to) {
-    engine().keep_trace(true);
+    engine().keep_trace();
     static_cast<void>(again());
-    engine().keep_trace(true);  // knows now where a race was
+    engine().keep_trace();  // knows now where a race was
     static_cast<void>(again());
-    engine().keep_trace(false);
+    engine().drop_trace();
     const SystemVector<Step>& trace = engine().trace();
     const std::size_t first = trace.size() > most ? trace.size() - most : 0;
     Places places;

@@ -79,11 +79,11 @@ bool Condition::wait(Mutex& mutex, Time until) noexcept {
 }
 void Condition::notify_one() noexcept {
   PENSTOCK_HERE;
-  Engine::instance().notify(*this, false);
+  Engine::instance().notify(*this, Engine::Wake::one);
 }
 void Condition::notify_all() noexcept {
   PENSTOCK_HERE;
-  Engine::instance().notify(*this, true);
+  Engine::instance().notify(*this, Engine::Wake::all);
 }
 
 namespace hook {
@@ -112,9 +112,9 @@ void* per_thread(const void* key,
                  void (*destroy)(void*) noexcept) noexcept {
   return Engine::instance().per_thread(key, size, construct, destroy);
 }
-void access(const volatile void* where, std::size_t size, bool writes) noexcept {
+void access(const volatile void* where, std::size_t size, Access access) noexcept {
   PENSTOCK_HERE;
-  Engine::instance().access(where, size, writes);
+  Engine::instance().access(where, size, access);
 }
 void let_time_wait() noexcept {
   Engine::instance().let_time_wait();
@@ -254,33 +254,34 @@ extern "C" {
   std::abort();
 }
 
-#define PENSTOCK_PLAIN(pointer, size, writes)                         \
-  do {                                                                \
-    auto& engine = penstock::testing::explorer::Engine::instance();   \
-    if (engine.running()) {                                           \
-      engine.at(__builtin_return_address(0));                         \
-      engine.access(pointer, static_cast<std::size_t>(size), writes); \
-    }                                                                 \
+#define PENSTOCK_PLAIN(pointer, size, how)                                                    \
+  do {                                                                                        \
+    auto& engine = penstock::testing::explorer::Engine::instance();                           \
+    if (engine.running()) {                                                                   \
+      engine.at(__builtin_return_address(0));                                                 \
+      engine.access(                                                                          \
+          pointer, static_cast<std::size_t>(size), penstock::testing::explorer::Access::how); \
+    }                                                                                         \
   } while (false)
 
 #define PENSTOCK_SIZE(size)                               \
   void __tsan_read##size(void* pointer) {                 \
-    PENSTOCK_PLAIN(pointer, size, false);                 \
+    PENSTOCK_PLAIN(pointer, size, read);                  \
   }                                                       \
   void __tsan_write##size(void* pointer) {                \
-    PENSTOCK_PLAIN(pointer, size, true);                  \
+    PENSTOCK_PLAIN(pointer, size, write);                 \
   }                                                       \
   void __tsan_unaligned_read##size(void* pointer) {       \
-    PENSTOCK_PLAIN(pointer, size, false);                 \
+    PENSTOCK_PLAIN(pointer, size, read);                  \
   }                                                       \
   void __tsan_unaligned_write##size(void* pointer) {      \
-    PENSTOCK_PLAIN(pointer, size, true);                  \
+    PENSTOCK_PLAIN(pointer, size, write);                 \
   }                                                       \
   void __tsan_read_write##size(void* pointer) {           \
-    PENSTOCK_PLAIN(pointer, size, true);                  \
+    PENSTOCK_PLAIN(pointer, size, write);                 \
   }                                                       \
   void __tsan_unaligned_read_write##size(void* pointer) { \
-    PENSTOCK_PLAIN(pointer, size, true);                  \
+    PENSTOCK_PLAIN(pointer, size, write);                 \
   }
 PENSTOCK_SIZE(1)
 PENSTOCK_SIZE(2)
@@ -289,29 +290,29 @@ PENSTOCK_SIZE(8)
 PENSTOCK_SIZE(16)
 
 void __tsan_read_range(void* pointer, unsigned long size) {
-  PENSTOCK_PLAIN(pointer, size, false);
+  PENSTOCK_PLAIN(pointer, size, read);
 }
 void __tsan_write_range(void* pointer, unsigned long size) {
-  PENSTOCK_PLAIN(pointer, size, true);
+  PENSTOCK_PLAIN(pointer, size, write);
 }
 void __tsan_vptr_read(void** pointer) {
-  PENSTOCK_PLAIN(pointer, sizeof(void*), false);
+  PENSTOCK_PLAIN(pointer, sizeof(void*), read);
 }
 void __tsan_vptr_update(void** pointer, void* value) {
-  if (*pointer != value) PENSTOCK_PLAIN(pointer, sizeof(void*), true);
+  if (*pointer != value) PENSTOCK_PLAIN(pointer, sizeof(void*), write);
 }
 void* __tsan_memcpy(void* to, const void* from, unsigned long size) {
-  PENSTOCK_PLAIN(from, size, false);
-  PENSTOCK_PLAIN(to, size, true);
+  PENSTOCK_PLAIN(from, size, read);
+  PENSTOCK_PLAIN(to, size, write);
   return std::memcpy(to, from, size);
 }
 void* __tsan_memmove(void* to, const void* from, unsigned long size) {
-  PENSTOCK_PLAIN(from, size, false);
-  PENSTOCK_PLAIN(to, size, true);
+  PENSTOCK_PLAIN(from, size, read);
+  PENSTOCK_PLAIN(to, size, write);
   return std::memmove(to, from, size);
 }
 void* __tsan_memset(void* to, int value, unsigned long size) {
-  PENSTOCK_PLAIN(to, size, true);
+  PENSTOCK_PLAIN(to, size, write);
   return std::memset(to, value, size);
 }
 void __tsan_init() {}

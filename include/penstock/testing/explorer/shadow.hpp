@@ -11,6 +11,7 @@
 
 #include <penstock/testing/explorer/arena.hpp>
 #include <penstock/testing/explorer/clock.hpp>
+#include <penstock/testing/explorer/hooks.hpp>
 
 namespace penstock::testing::explorer {
 
@@ -53,7 +54,7 @@ class Shadow {
   /// `offset` to `offset + bytes` of the arena is read or written by a thread at its `clock`.
   [[nodiscard]] Found access(std::size_t offset,
                              std::size_t bytes,
-                             bool writes,
+                             Access access,
                              unsigned thread,
                              const VectorClock& clock) noexcept {
     const std::size_t end = offset + bytes;
@@ -61,7 +62,7 @@ class Shadow {
       const std::size_t first = offset % granule;
       const std::size_t count = std::min(granule - first, end - offset);
       const auto mask = static_cast<std::uint8_t>(((1U << count) - 1) << first);
-      const Found found = touch(cells_[offset / granule], mask, writes, thread, clock);
+      const Found found = touch(cells_[offset / granule], mask, access, thread, clock);
       if (found.fault != Fault::none) return found;
       offset += count;
     }
@@ -72,9 +73,9 @@ class Shadow {
                            std::size_t bytes,
                            unsigned thread,
                            const VectorClock& clock) noexcept {
-    const Found found = access(offset, bytes, true, thread, clock);
+    const Found found = access(offset, bytes, Access::write, thread, clock);
     for (std::size_t at = offset / granule; at * granule < offset + bytes; ++at)
-      cells_[at].last[0] = pack(0xFF, true, thread, clock.at[thread], true);
+      cells_[at].last[0] = pack(0xFF, Access::write, thread, clock.at[thread]) | freed_bit;
     return found;
   }
 
@@ -85,24 +86,25 @@ class Shadow {
   };
   // mask 8, writes 1, freed 1, thread 4, clock 25, execution 25
   static constexpr unsigned execution_bits = 25;
+  static constexpr std::uint64_t freed_bit = std::uint64_t{1} << 9;
   static constexpr std::uint32_t clock_mask = (1U << 25) - 1;
 
   [[nodiscard]] std::uint64_t pack(std::uint8_t mask,
-                                   bool writes,
+                                   Access access,
                                    unsigned thread,
-                                   std::uint32_t instant,
-                                   bool freed = false) const noexcept {
-    return std::uint64_t{mask} | std::uint64_t{writes} << 8 | std::uint64_t{freed} << 9 |
+                                   std::uint32_t instant) const noexcept {
+    return std::uint64_t{mask} | static_cast<std::uint64_t>(access) << 8 |
            std::uint64_t{thread} << 10 | std::uint64_t{instant & clock_mask} << 14 |
            std::uint64_t{execution_} << 39;
   }
 
   [[nodiscard]] Found touch(Cell& cell,
                             std::uint8_t mask,
-                            bool writes,
+                            Access access,
                             unsigned thread,
                             const VectorClock& clock) const noexcept {
-    const std::uint64_t mine = pack(mask, writes, thread, clock.at[thread]);
+    const bool writes = access == Access::write;
+    const std::uint64_t mine = pack(mask, access, thread, clock.at[thread]);
     std::uint64_t* place = nullptr;
     for (std::uint64_t& word : cell.last) {
       if (word == mine) return {};
@@ -114,7 +116,7 @@ class Shadow {
       const bool wrote = (word >> 8 & 1) != 0;
       const auto their_mask = static_cast<std::uint8_t>(word);
       if ((their_mask & mask) == 0) continue;
-      if ((word >> 9 & 1) != 0) return {Fault::freed, other, true};
+      if ((word & freed_bit) != 0) return {Fault::freed, other, true};
       if (other == thread) {
         // Ours: replaced when the new one covers it.
         if ((their_mask & ~mask) == 0 && (writes || !wrote)) place = &word;
