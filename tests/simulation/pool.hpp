@@ -170,6 +170,8 @@ class PoolTrial {
     trial_.must(stats.waiting == 0, "somebody still waits for a connection");
     trial_.must(stats.connections == stats.idle, "a lease or a slot leaked");
     trial_.must(open_connections() == stats.connections, "the pool lost count of its connections");
+    trial_.must(!closed_ || open_connections() == 0 || trial_.bug != Bug::none,
+                "a closed pool keeps connections");
     leaked_.clear();
   }
 

@@ -75,6 +75,7 @@ class Storm {
       trial.after(trial.time(0s, 300ms), [&world = *world, first] {
         for (std::size_t number = first; number < world.promises_.size(); ++number)
           world.promises_[number].cancel(world.trial_);
+        world.trial_.after(Duration{1}, [&world] { world.check_limiter(); });
       });
       if (trial.finish()) world->check_end();
     }
@@ -125,6 +126,15 @@ class Storm {
     trial_.simulation.spawn("caller " + std::to_string(number), body(*this, ask, number, delay));
   }
 
+  // Those who waited for their turn are gone: the next comes after two tokens at the latest.
+  void check_limiter() {
+    const Time now = trial_.simulation.now();
+    const TokenBucket::Take next = bucket_.reserve(now, 1h);
+    bucket_.refund();
+    const std::chrono::duration<double> wait = elapsed_between(now, next.ready);
+    trial_.must(wait.count() <= 2 / bucket_.options().rate,
+                "the limiter still serves callers that have left");
+  }
   void check_end() {
     for (const Promise& promise : promises_) promise.check_end(trial_);
     trial_.must(permits_.inside == 0, "a permit leaked");

@@ -52,8 +52,8 @@ enum class SimulationEnd : std::uint8_t {
 /// (in `sync_wait`, say) there is nobody to tell, and the same text on stderr ends the program.
 /// Must be destroyed with nothing posted, armed or waiting.
 ///
-/// A step costs about 20 ns and allocates nothing in steady state; a blocking wait costs two
-/// switches of stacks, and 256 KiB of address space while it lasts. Without memory for either
+/// A step costs tens of nanoseconds and allocates nothing in steady state; a blocking wait costs
+/// two switches of stacks, and 256 KiB of address space while it lasts. Without memory for either
 /// the program ends.
 class Simulation : public Executor {
  public:
