@@ -294,6 +294,42 @@ TYPED_TEST(every_event_loop, reports_nothing_once_unwatched_even_if_collected) {
                    : this->loop_.unwatch(second_ends.here(), second);
 }
 
+template <class Wrapped>
+class CountedPoller : public Wrapped {
+ public:
+  static inline int wakes = 0;
+  void wake() noexcept {
+    ++wakes;
+    Wrapped::wake();
+  }
+};
+
+template <class Wrapped>
+int wakes_by_a_watch_that_posts_and_arms() {
+  struct Nothing final : Timer {
+    Nothing() : Timer([](Timer&) noexcept {}) {}
+  };
+  BasicEventLoop<CountedPoller<Wrapped>> loop;
+  Parker seen_it;
+  Nothing timer;
+  timer.when = loop.now() + 1h;
+  Ends ends;
+  Seen seen{[&] {
+    loop.arm(timer);
+    seen_it.unpark();
+  }};
+  EXPECT_TRUE(loop.watch(ends.here(), seen));
+  EXPECT_TRUE(loop.wait(seen_it, never));
+  EXPECT_TRUE(loop.disarm(timer));
+  loop.unwatch(ends.here(), seen);
+  return CountedPoller<Wrapped>::wakes;
+}
+
+TEST(event_loop_watch, does_not_wake_the_loop_that_called_it) {
+  EXPECT_EQ(wakes_by_a_watch_that_posts_and_arms<Poller>(), 0);
+  EXPECT_EQ(wakes_by_a_watch_that_posts_and_arms<PollPoller>(), 0);
+}
+
 TYPED_TEST(every_event_loop, a_watch_may_wait_for_what_another_one_does) {
   Ends first_ends;
   Ends second_ends;

@@ -71,7 +71,7 @@ class BasicEventLoop final : public Driven {
     const bool collected = poller_.wait(until);
     lock.lock();
     if (!collected) return;
-    // What the watches post must not find the loop asleep: it would wake itself.
+    // A timer that a watch arms must not find the loop asleep: it would wake itself for it.
     awake();
     lock.unlock();
     poller_.report();

@@ -244,8 +244,8 @@ class ThreadPool final : public Executor {
   }
   [[nodiscard]] Result<void> room_now() const noexcept {
     if (closed_) return ErrorKind::closed;
-    // Nobody overtakes those who wait.
-    if (queued_ >= max_queue_ || !for_room_.empty()) return ErrorKind::overloaded;
+    // Nobody overtakes those who wait: a place goes to the first of them as it comes free.
+    if (queued_ >= max_queue_) return ErrorKind::overloaded;
     return {};
   }
   enum class Place : unsigned char { queue, line };
