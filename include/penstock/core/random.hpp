@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <penstock/core/mix.hpp>
 #include <penstock/core/sync.hpp>
 
 namespace penstock {
@@ -17,9 +18,7 @@ class Random {
     return mix(state_);
   }
   [[nodiscard]] static constexpr std::uint64_t mix(std::uint64_t word) noexcept {
-    word = (word ^ (word >> 30U)) * 0xBF58476D1CE4E5B9U;
-    word = (word ^ (word >> 27U)) * 0x94D049BB133111EBU;
-    return word ^ (word >> 31U);
+    return mix_bits(word);
   }
 
  private:

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 
 namespace penstock {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 
 /// The seam: every mutex, condition variable, atomic, thread and clock reading of the library is
@@ -17,7 +17,6 @@
 /// sanitizers do not follow them).
 namespace penstock::sync {
 
-using std::atomic;
 using std::condition_variable;
 using std::mutex;
 using std::thread;

@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/error.hpp>
+#include <penstock/core/mix.hpp>
 #include <penstock/core/outcome.hpp>
-#include <penstock/core/random.hpp>
 #include <penstock/core/result.hpp>
-#include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/breaker_options.hpp>
 #include <penstock/policy/call_window.hpp>
@@ -332,7 +332,7 @@ class CircuitBreaker {
 
   static std::uint64_t mixed(Time now, std::uint64_t chance) noexcept {
     const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count());
-    return Random::mix(Random::mix(chance) ^ ticks);
+    return mix_bits(mix_bits(chance) ^ ticks);
   }
 
   const Options options_;

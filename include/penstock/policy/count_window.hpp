@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/policy/sliding_window.hpp>
 
 namespace penstock {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/stamp.hpp>
 

@@ -11,8 +11,8 @@
 #include <span>
 #include <stdexcept>
 
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/stripe.hpp>
-#include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 
 namespace penstock {

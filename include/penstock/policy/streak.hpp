@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 
 namespace penstock {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <penstock/core/sync.hpp>
+#include <penstock/core/atomic.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/circuit.hpp>
 
