@@ -139,7 +139,7 @@ std::uint64_t run_scenario(const Scenario& scenario, const Options& options) {
     }
     calls += seen.calls;
     violations += seen.violations;
-    trace = Random::mix(trace ^ seen.trace) + trace;
+    trace = mix_bits(trace ^ seen.trace) + trace;
     if (seen.violations == 0 || ++failed_seeds > most_shown) continue;
     for (const std::string& sentence : seen.sentences) {
       std::printf("%.*s seed %" PRIu64 ": %s\n",

@@ -18,7 +18,7 @@ namespace penstock::testing {
 /// draws the same values. *Not synchronized.*
 class Draw {
  public:
-  explicit Draw(std::uint64_t seed) noexcept : random_(Random::mix(seed)) {}
+  explicit Draw(std::uint64_t seed) noexcept : random_(mix_bits(seed)) {}
 
   [[nodiscard]] std::uint64_t bits() noexcept { return random_(); }
   /// Uniform in [least, most].

@@ -13,7 +13,7 @@ namespace penstock {
 class ThreadRandom : public Random {
  public:
   ThreadRandom() noexcept
-      : Random(mix(reinterpret_cast<std::uintptr_t>(this)) ^
+      : Random(mix_bits(reinterpret_cast<std::uintptr_t>(this)) ^
                static_cast<std::uint64_t>(sync::now().time_since_epoch().count())) {}
 };
 

@@ -71,8 +71,8 @@ class Simulation : public Executor {
   explicit Simulation(const Options& options)
       : options_(options),
         now_(options.start),
-        order_(Random::mix(options.seed)),
-        random_(~Random::mix(~options.seed)),
+        order_(mix_bits(options.seed)),
+        random_(~mix_bits(~options.seed)),
         current_(&outside_) {}
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
@@ -224,7 +224,7 @@ class Simulation : public Executor {
   // --- the record ------------------------------------------------------------------------------
 
   /// Folds something of the program's own into the trace: a reply, say.
-  void fold(std::uint64_t word) noexcept { trace_ = Random::mix(trace_ ^ word) + trace_; }
+  void fold(std::uint64_t word) noexcept { trace_ = mix_bits(trace_ ^ word) + trace_; }
   [[nodiscard]] std::uint64_t trace_hash() const noexcept { return trace_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
   /// Jobs run and timers fired so far.

@@ -9,8 +9,8 @@
 
 #include <penstock/core/atomic.hpp>
 #include <penstock/core/error.hpp>
+#include <penstock/core/mix.hpp>
 #include <penstock/core/outcome.hpp>
-#include <penstock/core/random.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/breaker_options.hpp>
@@ -332,7 +332,7 @@ class CircuitBreaker {
 
   static std::uint64_t mixed(Time now, std::uint64_t chance) noexcept {
     const auto ticks = static_cast<std::uint64_t>(now.time_since_epoch().count());
-    return Random::mix(Random::mix(chance) ^ ticks);
+    return mix_bits(mix_bits(chance) ^ ticks);
   }
 
   const Options options_;

@@ -7,9 +7,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <span>
 #include <stdexcept>
+#include <vector>
 
 #include <penstock/core/atomic.hpp>
 #include <penstock/core/stripe.hpp>
@@ -130,7 +129,7 @@ class StripedRing {
   /// `stripes` is rounded up to a power of two; 1 to 64. 128 bytes each.
   explicit StripedRing(std::uint32_t stripes)
       : last_(checked(stripes) - 1),
-        stripes_(std::make_unique<Stripe[]>(last_ + std::size_t{1})) {}
+        stripes_(last_ + std::size_t{1}) {}
 
   /// What the slice of this thread's stripe holds after the sample.
   std::uint32_t record(RingPosition at, std::uint32_t era, Sample sample) noexcept {
@@ -154,7 +153,7 @@ class StripedRing {
                                            std::uint32_t era,
                                            std::uint32_t span) const noexcept {
     SampleCounts sum;
-    for (const Stripe& stripe : all()) {
+    for (const Stripe& stripe : stripes_) {
       for (std::uint32_t index = 0; index < RingPosition::slices; ++index) {
         add(sum, stripe, index, at, era, span);
       }
@@ -165,7 +164,7 @@ class StripedRing {
   [[nodiscard]] std::uint32_t slice_total_approx(RingPosition at,
                                                  std::uint32_t era) const noexcept {
     SampleCounts sum;
-    for (const Stripe& stripe : all()) add(sum, stripe, at.index, at, era, 1);
+    for (const Stripe& stripe : stripes_) add(sum, stripe, at.index, at, era, 1);
     return sum.total;
   }
   [[nodiscard]] std::uint32_t stripes() const noexcept { return last_ + 1; }
@@ -197,12 +196,8 @@ class StripedRing {
     sum.failures += slice.failures;
   }
 
-  [[nodiscard]] std::span<const Stripe> all() const noexcept {
-    return {stripes_.get(), last_ + std::size_t{1}};
-  }
-
   const std::uint32_t last_;  // a power of two less one
-  const std::unique_ptr<Stripe[]> stripes_;
+  std::vector<Stripe> stripes_;
 };
 
 /// Counts successes and failures of the last `window`, in ten slices of a tenth each, rounded

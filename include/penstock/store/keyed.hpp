@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <penstock/core/random.hpp>
+#include <penstock/core/mix.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/store/linked_list.hpp>
@@ -115,7 +115,7 @@ class Keyed {
 
   /// The policy of a key, made if there is none; empty without room for it, or memory.
   [[nodiscard]] Pin pin(Key key, Time now) noexcept {
-    const std::uint64_t hash = Random::mix(key);
+    const std::uint64_t hash = mix_bits(key);
     const std::size_t place = hash % shards_.size();
     Shard& shard = shards_[place];
     typename Shard::Map::node_type forgotten;  // destroyed when the lock is gone

@@ -49,7 +49,7 @@ class Schedule {
 /// at every step, others let one run for long.
 class RandomSchedule final : public Schedule {
  public:
-  explicit RandomSchedule(std::uint64_t seed) noexcept : random_(Random::mix(seed)) {
+  explicit RandomSchedule(std::uint64_t seed) noexcept : random_(mix_bits(seed)) {
     constexpr std::array<std::uint32_t, 4> switches{64, 32, 12, 4};
     constexpr std::array<std::uint32_t, 3> times{0, 2, 16};
     constexpr std::array<std::uint32_t, 3> stales{4, 16, 32};
@@ -90,7 +90,7 @@ class RandomSchedule final : public Schedule {
 class PrioritySchedule final : public Schedule {
  public:
   PrioritySchedule(std::uint64_t seed, std::uint32_t length) noexcept
-      : random_(Random::mix(~seed)) {
+      : random_(mix_bits(~seed)) {
     for (std::uint64_t& priority : priority_) priority = (random_() >> 1) | std::uint64_t{1} << 62;
     for (std::uint32_t& step : change_at_) step = 1 + below(std::max(length, 1U));
     stale_ = below(2) == 0 ? 4 : 24;
