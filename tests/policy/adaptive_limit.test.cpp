@@ -237,5 +237,12 @@ TEST(adaptive_limit, says_what_to_write_instead) {
   EXPECT_EQ(Gradient2{}.describe(), "gradient2 1 to 1000");
 }
 
+TEST(adaptive_limit, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((Aimd{{.range = {.floor = 5, .initial = 5, .ceiling = 5}}}));
+  EXPECT_NO_THROW((Aimd{{.range = {.ceiling = 1'000'000, .samples = 1, .window = 0s}}}));
+  EXPECT_NO_THROW((Gradient2{{.tolerance = 1, .smoothing = 1}}));
+  EXPECT_NO_THROW((Vegas{{.baseline = {.probe_concurrency = 1, .relearn = 1ns}}}));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -51,5 +51,11 @@ TEST(load_shed_rule, says_what_to_write_instead) {
                std::invalid_argument);
 }
 
+TEST(load_shed_rule, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW(
+      (LoadShedRule{{.max_in_flight = 1'000'000, .max_waiting = 1'000'000, .shares = {0, 0, 0}}}));
+  EXPECT_NO_THROW((LoadShedRule{{.max_in_flight = 1, .max_waiting = 0, .shares = {1, 1, 1}}}));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -113,5 +113,11 @@ TEST(slow_start, says_what_to_write_instead) {
   EXPECT_FALSE(SlowStart{{}}.enabled());
 }
 
+TEST(slow_start, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((SlowStart{{.ramp = 24h, .idle = 0s, .share = 0.01}}));
+  EXPECT_NO_THROW((SlowStart{{.ramp = 1ns, .share = 1}}));
+  EXPECT_TRUE((SlowStart{{.ramp = 1ns}}.enabled()));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -177,5 +177,12 @@ TEST(throttle, says_what_to_write_instead_and_describes_itself) {
   EXPECT_EQ(Throttle{}.describe(), "throttle(2 requests per accept in 2min)");
 }
 
+TEST(throttle, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((Throttle{{.k = 1, .window = 1ms, .most = 0}}));
+  EXPECT_NO_THROW((Throttle{{.k = 1000, .most = 1}}));
+  EXPECT_THROW((Throttle{{.k = 1001}}), std::invalid_argument);
+  EXPECT_THROW((Throttle{{.most = -0.1}}), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -442,4 +442,14 @@ TEST(token_bucket, a_refused_caller_that_comes_back_at_ready_is_granted) {
   }
 }
 
+TEST(token_bucket, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((TokenBucket{{.rate = 1e-6, .burst = 1e-6}}));
+  EXPECT_NO_THROW((TokenBucket{{.rate = 1e12, .per = 1ns, .burst = 1e12}}));
+  EXPECT_THROW((TokenBucket{{.rate = 1.1e12}}), std::invalid_argument);
+  EXPECT_THROW((TokenBucket{{.rate = 1e-7, .burst = 1}}), std::invalid_argument);
+  EXPECT_THROW((TokenBucket{{.rate = 1, .burst = 1e-7}}), std::invalid_argument);
+  EXPECT_NO_THROW((TokenBucket{{.rate = 5, .initial = 0}}));
+  EXPECT_NO_THROW((TokenBucket{{.rate = 5, .initial = 5}}));
+}
+
 }  // namespace

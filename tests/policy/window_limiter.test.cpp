@@ -157,5 +157,13 @@ TEST(window_limiters, say_what_to_write_instead_and_describe_themselves) {
   EXPECT_EQ((SlidingWindowLimiter{{.limit = 5}}.describe()), "sliding_window(5/1min)");
 }
 
+TEST(window_limiters, accept_the_ends_of_their_ranges) {
+  EXPECT_NO_THROW((FixedWindowLimiter{{.limit = 1, .window = 1ms}}));
+  EXPECT_NO_THROW((FixedWindowLimiter{{.limit = (1U << 28) - 2}}));
+  EXPECT_THROW((FixedWindowLimiter{{.limit = (1U << 28) - 1}}), std::invalid_argument);
+  EXPECT_NO_THROW((SlidingWindowLimiter{{.limit = 1, .window = 1ns}}));
+  EXPECT_NO_THROW((SlidingWindowLimiter{{.limit = 1'000'000}}));
+}
+
 }  // namespace
 }  // namespace penstock

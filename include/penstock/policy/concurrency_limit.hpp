@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -111,8 +112,7 @@ constexpr Admission::Withdrawn Admission::withdraw() const noexcept {
 constexpr Admission::Resized Admission::resize(std::uint32_t to) const noexcept {
   Admission next = *this;
   next.limit = to;
-  const std::uint32_t places = to > in_flight ? to - in_flight : 0;
-  const std::uint32_t admitted = places < waiting ? places : waiting;
+  const std::uint32_t admitted = std::min(to - std::min(to, in_flight), waiting);
   next.in_flight += admitted;
   next.waiting -= admitted;
   return {next, admitted};
