@@ -89,8 +89,7 @@ class RandomSchedule final : public Schedule {
 /// highest of random priorities runs, and at two random steps of about `length` falls behind all.
 class PrioritySchedule final : public Schedule {
  public:
-  PrioritySchedule(std::uint64_t seed, std::uint32_t length) noexcept
-      : random_(mix_bits(~seed)) {
+  PrioritySchedule(std::uint64_t seed, std::uint32_t length) noexcept : random_(mix_bits(~seed)) {
     for (std::uint64_t& priority : priority_) priority = (random_() >> 1) | std::uint64_t{1} << 62;
     for (std::uint32_t& step : change_at_) step = 1 + below(std::max(length, 1U));
     stale_ = below(2) == 0 ? 4 : 24;

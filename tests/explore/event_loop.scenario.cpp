@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include <chrono>
+#include <mutex>
+#include <optional>
+
+#include <penstock/core/executor.hpp>
+#include <penstock/core/stop.hpp>
+#include <penstock/core/sync.hpp>
+#include <penstock/exec/event_loop.hpp>
+#include <penstock/exec/scope.hpp>
+#include <penstock/exec/sync_wait.hpp>
+#include <penstock/exec/task.hpp>
+#include <penstock/exec/wait.hpp>
+#include <penstock/exec/watch.hpp>
+
+#include <explore/scenario.hpp>
+
+namespace explore {
+namespace {
+
+using namespace std::chrono_literals;
+using penstock::BasicEventLoop;
+using penstock::Job;
+using penstock::never;
+using penstock::Parker;
+using penstock::Scope;
+using penstock::StopSource;
+using penstock::Task;
+using penstock::Time;
+using penstock::Watch;
+namespace sync = penstock::sync;
+
+// A poller of controlled words instead of descriptors: its one edge comes from
+// `ring`.
+class RungPoller {
+ public:
+  [[nodiscard]] bool wait(Time until) noexcept {
+    std::unique_lock lock{mutex_};
+    if (rung_ && watch_ != nullptr) return true;
+    if (until == Time::min()) return false;
+    if (until == never) {
+      changed_.wait(lock, [this] { return woken_ || rung_; });
+    } else {
+      static_cast<void>(changed_.wait_until(lock, until, [this] { return woken_ || rung_; }));
+    }
+    woken_ = false;
+    return rung_ && watch_ != nullptr;
+  }
+  void report() noexcept {
+    Watch* watch = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      if (rung_) watch = watch_;
+      rung_ = false;
+    }
+    if (watch != nullptr) watch->report({true, false});
+  }
+  void wake() noexcept {
+    const std::lock_guard lock{mutex_};
+    woken_ = true;
+    changed_.notify_one();
+  }
+  [[nodiscard]] bool watch(int, Watch& watch) noexcept {
+    const std::lock_guard lock{mutex_};
+    watch_ = &watch;
+    bell() = this;
+    return true;
+  }
+  void unwatch(int, Watch&) noexcept {
+    const std::lock_guard lock{mutex_};
+    watch_ = nullptr;
+  }
+  void ring() noexcept {
+    const std::lock_guard lock{mutex_};
+    rung_ = true;
+    changed_.notify_one();
+  }
+  static RungPoller*& bell() noexcept {
+    static RungPoller* bell = nullptr;
+    return bell;
+  }
+
+ private:
+  sync::mutex mutex_;
+  sync::condition_variable changed_;
+  Watch* watch_ = nullptr;
+  bool woken_ = false;
+  bool rung_ = false;
+};
+static_assert(penstock::LoopPoller<RungPoller>);
+using Loop = BasicEventLoop<RungPoller>;
+
+struct Count final : Job {
+  Count() noexcept : Job([](Job& job) noexcept { ++static_cast<Count&>(job).ran; }) {}
+  int ran = 0;
+};
+struct Stop final : Job {
+  explicit Stop(Loop& to) noexcept
+      : Job([](Job& job) noexcept { static_cast<Stop&>(job).loop.stop(); }),
+        loop(to) {}
+  Loop& loop;
+};
+
+void a_post_wakes_the_loop() {
+  Loop loop;
+  Count count;
+  Stop stop{loop};
+  sync::thread runner{[&] { loop.run(); }};
+  loop.post(count);
+  loop.post(stop);
+  runner.join();
+  check(count.ran == 1, "a job was lost or ran twice");
+}
+
+void stop_meets_run() {
+  Loop loop;
+  bool ran = false;
+  sync::thread runner{[&] { ran = loop.run(); }};
+  loop.stop();
+  runner.join();
+  check(ran, "nobody ran it and somebody did");
+}
+
+void stop_from_one_thread_and_posts_from_another() {
+  Loop loop;
+  Count count;
+  sync::thread runner{[&] { loop.run(); }};
+  sync::thread poster{[&] { loop.post(count); }};
+  loop.stop();
+  runner.join();
+  poster.join();
+  loop.run_until_idle();
+  check(count.ran == 1, "a job was lost or ran twice");
+}
+
+void a_watch_meets_posts() {
+  Loop loop;
+  struct Bell final : Watch {
+    explicit Bell(Loop& to) noexcept
+        : Watch([](Watch& watch, bool, bool) noexcept {
+            Bell& self = static_cast<Bell&>(watch);
+            ++self.rings;
+            self.loop.unwatch(1, self);
+            self.loop.stop();
+          }),
+          loop(to) {}
+    Loop& loop;
+    int rings = 0;
+  };
+  Bell bell{loop};
+  Count count;
+  check(loop.watch(1, bell), "refused");
+  sync::thread ringer{[&] { RungPoller::bell()->ring(); }};
+  sync::thread poster{[&] { loop.post(count); }};
+  loop.run();
+  ringer.join();
+  poster.join();
+  loop.run_until_idle();
+  check(bell.rings == 1 && count.ran == 1, "an edge or a job was lost or came twice");
+}
+
+void a_wait_drives_a_loop_that_nobody_runs() {
+  Loop loop;
+  Parker done;
+  sync::thread other{[&] { done.unpark(); }};
+  check(loop.wait(done, never), "woken by nothing");
+  other.join();
+}
+
+void two_threads_want_to_drive() {
+  Loop loop;
+  Parker first;
+  Parker second;
+  sync::thread other{[&] { check(loop.wait(first, never), "woken by nothing"); }};
+  first.unpark();
+  second.unpark();
+  check(loop.wait(second, never), "woken by nothing");
+  other.join();
+}
+
+void the_graceful_end_of_a_loop() {
+  Loop loop;
+  StopSource source;
+  Scope scope{loop};
+  sync::thread runner{[&] { loop.run(); }};
+  int ended = 0;
+  const auto body = [&]() -> Task<void> {
+    static_cast<void>(co_await wait_until(loop, loop.now() + 1s, source.token()));
+    ++ended;
+  };
+  scope.spawn(body());
+  source.request_stop();
+  scope.wait();
+  loop.stop();
+  runner.join();
+  check(ended == 1, "a task did not end");
+}
+
+void timers_on_a_loop_that_runs() {
+  Loop loop;
+  sync::thread runner{[&] { loop.run(); }};
+  const auto body = [&]() -> Task<bool> {
+    const Time until = loop.now() + 1s;
+    const bool came = co_await wait_until(loop, until, {});
+    co_return came&& loop.now() >= until;
+  };
+  check(sync_wait(loop, body()), "a timer came early");
+  loop.stop();
+  runner.join();
+}
+
+const Scenario scenarios[] = {
+    {"event_loop/a_post_wakes_the_loop", a_post_wakes_the_loop},
+    {"event_loop/stop_meets_run", stop_meets_run},
+    {"event_loop/stop_from_one_thread_and_posts_from_another",
+     stop_from_one_thread_and_posts_from_another},
+    {"event_loop/a_watch_meets_posts", a_watch_meets_posts},
+    {"event_loop/a_wait_drives_a_loop_that_nobody_runs", a_wait_drives_a_loop_that_nobody_runs},
+    {"event_loop/two_threads_want_to_drive", two_threads_want_to_drive},
+    {"event_loop/the_graceful_end_of_a_loop", the_graceful_end_of_a_loop},
+    {"event_loop/timers_on_a_loop_that_runs", timers_on_a_loop_that_runs},
+};
+
+}  // namespace
+}  // namespace explore

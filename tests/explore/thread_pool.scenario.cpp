@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include <penstock/core/stop.hpp>
+#include <penstock/core/sync.hpp>
+#include <penstock/exec/inline.hpp>
+#include <penstock/exec/sync_wait.hpp>
+#include <penstock/exec/thread_pool.hpp>
+
+#include <explore/scenario.hpp>
+
+namespace explore {
+namespace {
+
+using namespace std::chrono_literals;
+using penstock::ErrorKind;
+using penstock::Inline;
+using penstock::Result;
+using penstock::StopSource;
+using penstock::Task;
+using penstock::ThreadPool;
+namespace sync = penstock::sync;
+
+void a_submission_brings_its_outcome() {
+  ThreadPool pool{1};
+  auto submission = pool.submit([] { return 7; });
+  check(submission.has_value(), "refused");
+  const Result<int> outcome = submission->wait();
+  check(outcome && *outcome == 7, "the outcome was lost");
+}
+
+void a_submission_is_dropped_before_it_ran() {
+  int ran = 0;
+  {
+    ThreadPool pool{1};
+    const auto work = [&] { ++ran; };
+    auto dropped = pool.try_submit(work);
+    check(dropped.has_value(), "refused");
+  }
+  check(ran == 1, "dropped work did not run, or ran twice");
+}
+
+void stop_meets_a_submission() {
+  ThreadPool pool{1};
+  sync::thread stopper{[&] { static_cast<void>(pool.stop()); }};
+  auto submission = pool.try_submit([] { return 7; });
+  if (submission) {
+    const Result<int> outcome = submission->wait();
+    check(outcome || outcome.error().kind() == ErrorKind::closed, "neither ran nor closed");
+  } else {
+    check(submission.error().kind() == ErrorKind::closed, "refused for nothing");
+  }
+  stopper.join();
+}
+
+void drain_lets_what_was_submitted_finish() {
+  ThreadPool pool{1};
+  int ran = 0;
+  const auto work = [&] { ++ran; };
+  auto submission = pool.try_submit(work);
+  sync::thread other{[&] { static_cast<void>(pool.drain()); }};
+  static_cast<void>(pool.drain());
+  check(submission && submission->ready() && ran == 1, "drained before its end");
+  other.join();
+}
+
+void cancel_meets_the_start() {
+  ThreadPool pool{1};
+  int ran = 0;
+  const auto work = [&] { ++ran; };
+  auto submission = pool.try_submit(work);
+  submission->cancel();
+  const Result<void> outcome = submission->wait();
+  check(ran == (outcome ? 1 : 0), "cancelled and run, or neither");
+}
+
+void who_waits_for_room_is_closed_out_or_runs() {
+  ThreadPool pool{{.threads = 1, .max_queue = 1}};
+  sync::thread closer{[&] { pool.close(); }};
+  int accepted = 0;
+  sync::atomic<int> ran{0};
+  const auto work = [&] { ++ran; };
+  for (int index = 0; index < 3; ++index) {
+    if (pool.submit(work)) ++accepted;
+  }
+  static_cast<void>(pool.drain());
+  closer.join();
+  check(accepted == ran.load(), "accepted and lost, or refused and run");
+}
+
+void who_waits_for_room_is_stopped() {
+  ThreadPool pool{{.threads = 1, .max_queue = 1}};
+  StopSource source;
+  sync::thread stopper{[&] { source.request_stop(); }};
+  int accepted = 0;
+  sync::atomic<int> ran{0};
+  const auto work = [&] { ++ran; };
+  for (int index = 0; index < 3; ++index) {
+    if (pool.submit(work, {.stop = source.token()})) ++accepted;
+  }
+  static_cast<void>(pool.drain());
+  stopper.join();
+  check(accepted == ran.load(), "accepted and lost, or refused and run");
+}
+
+void the_outcome_comes_as_its_waiter_is_stopped() {
+  ThreadPool pool{1};
+  StopSource source;
+  sync::thread stopper{[&] { source.request_stop(); }};
+  auto submission = pool.try_submit([] { return std::make_unique<int>(7); });
+  Result<std::unique_ptr<int>> outcome = submission->wait({.stop = source.token()});
+  if (!outcome) {
+    check(outcome.error().kind() == ErrorKind::cancelled, "ended by neither");
+    outcome = submission->wait();
+  }
+  check(outcome && **outcome == 7, "the outcome was lost");
+  stopper.join();
+}
+
+void a_coroutine_runs_a_function_there() {
+  Inline executor;
+  ThreadPool pool{1};
+  StopSource source;
+  sync::thread stopper{[&] { source.request_stop(); }};
+  const auto body = [&]() -> Task<Result<int>> {
+    auto run = pool.run([] { return 7; }, {.stop = source.token(), .executor = &executor});
+    co_return co_await std::move(run);
+  };
+  const Result<int> outcome = sync_wait(executor, body());
+  stopper.join();
+  check(outcome ? *outcome == 7 : outcome.error().kind() == ErrorKind::cancelled,
+        "ended by neither");
+}
+
+const Scenario scenarios[] = {
+    {"thread_pool/a_submission_brings_its_outcome", a_submission_brings_its_outcome},
+    {"thread_pool/a_submission_is_dropped_before_it_ran", a_submission_is_dropped_before_it_ran},
+    {"thread_pool/stop_meets_a_submission", stop_meets_a_submission},
+    {"thread_pool/drain_lets_what_was_submitted_finish", drain_lets_what_was_submitted_finish},
+    {"thread_pool/cancel_meets_the_start", cancel_meets_the_start},
+    {"thread_pool/who_waits_for_room_is_closed_out_or_runs",
+     who_waits_for_room_is_closed_out_or_runs},
+    {"thread_pool/who_waits_for_room_is_stopped", who_waits_for_room_is_stopped},
+    {"thread_pool/the_outcome_comes_as_its_waiter_is_stopped",
+     the_outcome_comes_as_its_waiter_is_stopped},
+    {"thread_pool/a_coroutine_runs_a_function_there", a_coroutine_runs_a_function_there},
+};
+
+}  // namespace
+}  // namespace explore
