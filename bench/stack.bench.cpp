@@ -14,6 +14,7 @@
 #include <penstock/exec/task.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
+#include <penstock/layer/concurrency_limit.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/gate.hpp>
 #include <penstock/layer/rate_limit.hpp>
@@ -28,66 +29,19 @@ namespace {
 using namespace std::chrono_literals;
 using bench::AllocationCounter;
 
-// A bulkhead without a queue: the least that a concurrency limit has to do.
-class InFlight {
- public:
-  class [[nodiscard]] Permit {
-   public:
-    explicit Permit(InFlight& limit) noexcept : limit_(&limit) {}
-    Permit(Permit&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
-    Permit& operator=(Permit&& other) noexcept {
-      std::swap(limit_, other.limit_);
-      return *this;
-    }
-    ~Permit() { give_back(); }
-    void settle(Outcome, Time) noexcept { give_back(); }
-
-   private:
-    void give_back() noexcept {
-      if (InFlight* const limit = std::exchange(limit_, nullptr)) limit->calls_.fetch_sub(1);
-    }
-    InFlight* limit_;
-  };
-
-  explicit InFlight(int most) noexcept : most_(most) {}
-  [[nodiscard]] Result<Permit> try_acquire() noexcept {
-    int seen = calls_.load();
-    do {
-      if (seen >= most_) return ErrorKind::overloaded;
-    } while (!calls_.compare_exchange_weak(seen, seen + 1));
-    return Permit{*this};
-  }
-
- private:
-  const int most_;
-  std::atomic<int> calls_{0};
-};
-
-class InFlightGate {
- public:
-  using Permit = InFlight::Permit;
-  explicit InFlightGate(InFlight& limit) noexcept : limit_(&limit) {}
-  [[nodiscard]] Result<Permit> admit(const Call&) noexcept { return limit_->try_acquire(); }
-  [[nodiscard]] const void* shared() const noexcept { return limit_; }
-  [[nodiscard]] std::string describe() const { return "in_flight"; }
-
- private:
-  InFlight* limit_;
-};
-
 // The policies of all stacks here. The bucket is never short in the time a benchmark takes.
 struct Policies {
   RetryPolicy retrying;
   CircuitBreaker breaker;
   TokenBucket bucket{{.rate = 1e9, .per = 1s, .burst = 1e9}};
-  InFlight limit{16};
+  ConcurrencyLimit limit{{.max_in_flight = 16}};
 
   auto layers(TokenBucket& metered) {
     return stack(deadline(60s),
                  retry(retrying),
                  circuit_breaker(breaker),
                  rate_limit(metered),
-                 GateLayer<InFlightGate, LayerKind::concurrency_limit>{InFlightGate{limit}},
+                 concurrency_limit(limit),
                  attempt_timeout(20s));
   }
   auto layers() { return layers(bucket); }

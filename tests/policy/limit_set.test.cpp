@@ -68,10 +68,10 @@ TEST(limit_set, more_than_any_limit_holds_is_refused_for_ever) {
   EXPECT_DOUBLE_EQ(limits[0].available_approx(start), 60);
 }
 
-TEST(limit_set, a_refund_gives_back_what_the_call_took) {
+TEST(limit_set, who_gives_up_gives_back_what_the_call_took) {
   LimitSet limits = provider();
   ASSERT_TRUE(limits.try_take(start, 1500).granted);
-  limits.refund(1500);
+  limits.give_up(start, 1500);
   EXPECT_DOUBLE_EQ(limits[0].available_approx(start), 60);
   EXPECT_DOUBLE_EQ(limits[1].available_approx(start), 6000);
   EXPECT_DOUBLE_EQ(limits[2].available_approx(start), 1000);
@@ -118,7 +118,7 @@ TEST(limit_set, every_limit_holds_its_bound_in_every_window) {
           now, Duration{static_cast<std::int64_t>(random() % 3'000'000'000)}, weight);
       if (!take.granted) continue;
       if (random() % 5 == 0) {
-        limits.refund(weight);
+        limits.give_up(take.ready, weight);
         continue;
       }
       requests.push_back({take.ready, 1});

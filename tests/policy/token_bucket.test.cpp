@@ -144,12 +144,48 @@ TEST(token_bucket, parts_given_back_never_add_up_to_more_than_was_taken) {
   EXPECT_EQ(bucket.available_approx(start + 1ns), 0);
 }
 
+TEST(token_bucket, the_last_in_line_gives_its_whole_turn_up) {
+  TokenBucket bucket{{.rate = 10, .burst = 1}};
+  ASSERT_TRUE(bucket.try_take(start).granted);
+  const TokenBucket::Take mine = bucket.reserve(start, 1s);
+  bucket.give_up(mine.ready);
+  EXPECT_EQ(bucket.reserve(start, 1s).ready, mine.ready);
+}
+
+TEST(token_bucket, a_turn_given_up_before_others_lets_nobody_go_on_together_with_them) {
+  TokenBucket bucket{{.rate = 10, .burst = 1}};
+  ASSERT_TRUE(bucket.try_take(start).granted);
+  const TokenBucket::Take first = bucket.reserve(start, 1s);
+  const TokenBucket::Take second = bucket.reserve(start, 1s);
+  bucket.give_up(first.ready);
+  EXPECT_EQ(bucket.reserve(start, 1s).ready, second.ready + 100ms);
+}
+
+TEST(token_bucket, of_a_heavy_turn_comes_back_what_nobody_reserved_behind_it) {
+  TokenBucket bucket{{.rate = 10, .burst = 5}};
+  ASSERT_TRUE(bucket.try_take(start, 5).granted);
+  const TokenBucket::Take heavy = bucket.reserve(start, 1s, 4);
+  ASSERT_EQ(bucket.reserve(start, 1s, 1).ready, start + 500ms);
+  bucket.give_up(heavy.ready, 4);
+  EXPECT_EQ(bucket.look(start, 1).ready, start + 300ms);
+}
+
+TEST(token_bucket, what_was_granted_at_once_comes_back_whole) {
+  TokenBucket bucket{{.rate = 10}};
+  ASSERT_TRUE(bucket.try_take(start, 3).granted);
+  ASSERT_TRUE(bucket.try_take(start, 3).granted);
+  bucket.give_up(start, 3);
+  EXPECT_DOUBLE_EQ(bucket.available_approx(start), 7);
+}
+
 TEST(token_bucket, a_refund_of_nothing_or_no_number_changes_nothing) {
   TokenBucket bucket{{.rate = 10}};
   ASSERT_TRUE(bucket.try_take(start, 10).granted);
   bucket.refund(0);
   bucket.refund(-3);
   bucket.refund(std::numeric_limits<double>::quiet_NaN());
+  bucket.give_up(start, 0);
+  bucket.give_up(start, std::numeric_limits<double>::quiet_NaN());
   EXPECT_EQ(bucket.available_approx(start), 0);
 }
 

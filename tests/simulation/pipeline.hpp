@@ -316,10 +316,7 @@ class Pipeline {
     if (trial_.happens(0.3)) trial_.after(trial_.time(0s, 6s), [this] { server_.cut_all(); });
     for (Promise& promise : promises_) {
       if (!trial_.happens(0.25)) continue;
-      trial_.after(trial_.time(0s, 8s), [this, &promise] {
-        promise.cancel(trial_);
-        rate_.refund();
-      });
+      trial_.after(trial_.time(0s, 8s), [this, &promise] { promise.cancel(trial_); });
     }
   }
 

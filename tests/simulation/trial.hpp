@@ -226,9 +226,6 @@ class RateCheck {
     full_at_ = std::max(full_at_, now) + period_;
     return full_at_ - now <= burst_ * period_;
   }
-  /// A caller gave up before its turn and refunds its token. A bucket gives that to the next who
-  /// comes while those behind keep their turns, so one more may then come at once.
-  void refund() noexcept { ++burst_; }
 
  private:
   Duration period_;

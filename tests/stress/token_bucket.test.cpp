@@ -147,7 +147,7 @@ TEST(limit_set_under_contention, takes_all_or_none_and_leaves_nothing_behind) {
       const auto weight = static_cast<std::int64_t>(random() % 20 + 1);
       if (!limits.try_take(Time{1h}, static_cast<double>(weight)).granted) continue;
       if (random() % 3 == 0) {
-        limits.refund(static_cast<double>(weight));
+        limits.give_up(Time{1h}, static_cast<double>(weight));
         continue;
       }
       ++calls;

@@ -49,8 +49,11 @@ class AdmitService {
   requires BlockingService<Inner, const Request&>
   [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
                                                                    Call& call) {
-    Result<typename Limit::Permit> permit = limit_->acquire_and_wait(call);
-    if (!permit) return std::move(permit).error();
+    Result<typename Limit::Permit> permit = limit_->try_acquire(call);
+    if (!permit) {
+      permit = limit_->acquire_and_wait(call);
+      if (!permit) return std::move(permit).error();
+    }
     return admitted(*permit, request, call);
   }
 

@@ -58,7 +58,9 @@ class KeyedGate {
  public:
   class [[nodiscard]] Permit {
    public:
-    [[nodiscard]] Time ready(Time now) const noexcept { return inner_ ? inner_->ready(now) : now; }
+    [[nodiscard]] Time ready(Time now) const noexcept {
+      return inner_ ? ready_time(*inner_, now) : now;
+    }
     void settle(Outcome outcome, Time now) noexcept {
       if (inner_) inner_->settle(outcome, now);
     }

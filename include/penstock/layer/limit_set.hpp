@@ -27,11 +27,14 @@ concept ActualWeight = std::is_invocable_r_v<double, F&, const Reply&>;
 /// at a time.*
 class [[nodiscard]] LimitSetCharge {
  public:
-  LimitSetCharge(LimitSet& limits, double weight) noexcept : limits_(&limits), weight_(weight) {}
+  LimitSetCharge(LimitSet& limits, Time ready, double weight) noexcept
+      : limits_(&limits),
+        ready_(ready),
+        weight_(weight) {}
   LimitSetCharge(const LimitSetCharge&) = delete;
   LimitSetCharge& operator=(const LimitSetCharge&) = delete;
   ~LimitSetCharge() {
-    if (limits_ != nullptr) limits_->refund(weight_);
+    if (limits_ != nullptr) limits_->give_up(ready_, weight_);
   }
   void keep() noexcept { limits_ = nullptr; }
   void settle(Time now, double actual) noexcept {
@@ -40,6 +43,7 @@ class [[nodiscard]] LimitSetCharge {
 
  private:
   LimitSet* limits_;  // null: settled
+  Time ready_;
   double weight_;
 };
 
@@ -62,7 +66,7 @@ class LimitSetService {
   operator()(const Request& request, Call& call) {
     const LimitSet::Take take = reserve(call);
     if (!take.granted) return refusal(take, call.now);
-    LimitSetCharge charge{*limits_, static_cast<double>(call.weight)};
+    LimitSetCharge charge{*limits_, take.ready, static_cast<double>(call.weight)};
     if (take.ready > call.now && !block_until(call, take.ready)) return ErrorKind::cancelled;
     auto result = inner_(request, call);
     settle(charge, result, call.now);
@@ -74,7 +78,7 @@ class LimitSetService {
   operator()(const Request& request, Call& call) {
     const LimitSet::Take take = reserve(call);
     if (!take.granted) co_return refusal(take, call.now);
-    LimitSetCharge charge{*limits_, static_cast<double>(call.weight)};
+    LimitSetCharge charge{*limits_, take.ready, static_cast<double>(call.weight)};
     if (take.ready > call.now) {
       const bool came = co_await wait_until(call.where(), take.ready, call.stop);
       call.now = call.where().now();

@@ -33,7 +33,7 @@ class RateLimitGate {
       return *this;
     }
     ~Permit() {
-      if (bucket_ != nullptr) bucket_->refund(cost_);
+      if (bucket_ != nullptr) bucket_->give_up(ready_, cost_);
     }
     [[nodiscard]] Time ready(Time) const noexcept { return ready_; }
     void settle(Outcome, Time) noexcept { bucket_ = nullptr; }

@@ -99,6 +99,16 @@ class Gcra {
     return {saturating_add(state.empty_at, -price_down(tokens))};
   }
 
+  /// Gives back tokens that were granted for `ready`, all but those that others have reserved
+  /// behind them: these keep their turns, and what passes by until then is not there twice (as
+  /// `Reservation.Cancel` of Go's x/time/rate).
+  [[nodiscard]] constexpr State give_up(State state, Time ready, double tokens) const noexcept {
+    if (!(tokens > 0)) return state;
+    const Duration behind = elapsed_between(ready, state.empty_at);
+    const Duration given = price_down(tokens);
+    return behind < given ? State{saturating_add(state.empty_at, behind - given)} : state;
+  }
+
   /// Tokens there at `now`: 0 to the burst.
   [[nodiscard]] constexpr double available(State state, Time now) const noexcept {
     const Duration saved = std::min(elapsed_between(state.empty_at, now), capacity_);

@@ -70,11 +70,12 @@ class LimitSet {
     return all;
   }
 
-  /// Gives back all that a call of this weight took and did not use. Where it was to wait, a limit
-  /// that had more than enough is whole again at the instant at which it would have gone on.
-  void refund(double weight = 1) noexcept {
+  /// Gives back what a call of this weight was granted for `ready` and will not use, but for what
+  /// others have reserved behind it. Where it was to wait, a limit that had more than enough is
+  /// whole again at `ready`.
+  void give_up(Time ready, double weight = 1) noexcept {
     for (std::size_t index = 0; index < metered_.size(); ++index)
-      metered_[index].bucket.refund(amount(index, weight));
+      metered_[index].bucket.give_up(ready, amount(index, weight));
   }
 
   /// The true weight of a call is known: charges what its estimate fell short by, as a debt if it
@@ -124,7 +125,7 @@ class LimitSet {
   [[nodiscard]] bool take_at(Time at, double weight) noexcept {
     for (std::size_t index = 0; index < metered_.size(); ++index) {
       if (metered_[index].bucket.try_take(at, amount(index, weight)).granted) continue;
-      while (index-- > 0) metered_[index].bucket.refund(amount(index, weight));
+      while (index-- > 0) metered_[index].bucket.give_up(at, amount(index, weight));
       return false;
     }
     return true;

@@ -64,7 +64,7 @@ class TokenBucket {
   }
 
   /// Borrows from the future, up to `max_wait`: the caller waits until `ready`, then goes on.
-  /// Who gives up before `ready` calls `refund`; later reservations keep their `ready`.
+  /// Who gives up before `ready` calls `give_up`; later reservations keep their `ready`.
   [[nodiscard]] Take reserve(Time now, Duration max_wait, double cost = 1) noexcept {
     if (!plain_) return reserve_slowly(now, max_wait, cost);
     Ticks seen = empty_at_.load(std::memory_order_relaxed);
@@ -83,12 +83,15 @@ class TokenBucket {
     return answered(view, now, gcra_.take(view.state, view.clock, Duration::max(), cost).take);
   }
 
-  /// Gives back what was granted but not used. The bucket is never above full when next read.
+  /// Gives back what was granted at once but not used. The bucket is never above full when next
+  /// read.
   void refund(double cost = 1) noexcept {
-    Ticks seen = empty_at_.load(std::memory_order_relaxed);
-    while (!empty_at_.compare_exchange_weak(
-        seen, ticks_of(gcra_.refund(state_of(seen), cost)), std::memory_order_relaxed)) {
-    }
+    put_back([&](Gcra::State state) { return gcra_.refund(state, cost); });
+  }
+  /// Gives back what was granted for `ready` and will not be used, but for what others have
+  /// reserved behind it.
+  void give_up(Time ready, double cost = 1) noexcept {
+    put_back([&](Gcra::State state) { return gcra_.give_up(state, ready, cost); });
   }
 
   /// Takes what has been used already, there or not: a debt that later takes wait for, and the
@@ -137,6 +140,13 @@ class TokenBucket {
   }
 
  private:
+  template <class Step>
+  void put_back(Step step) noexcept {
+    Ticks seen = empty_at_.load(std::memory_order_relaxed);
+    while (!empty_at_.compare_exchange_weak(
+        seen, ticks_of(step(state_of(seen))), std::memory_order_relaxed)) {
+    }
+  }
   using Ticks = Duration::rep;
   static Gcra::State state_of(Ticks ticks) noexcept { return {Time{Duration{ticks}}}; }
   static Ticks ticks_of(Gcra::State state) noexcept {
