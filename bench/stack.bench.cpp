@@ -67,7 +67,7 @@ Result<int> by_hand(Policies& policies, int request, StopToken stop) {
       if (take.granted) {
         Call call{.deadline = deadline, .stop = stop, .now = now};
         if (take.ready > now && !block_until(call, take.ready)) {
-          policies.bucket.refund();
+          policies.bucket.give_up(take.ready);
           return ErrorKind::cancelled;
         }
         if (auto place = policies.limit.try_acquire()) {
@@ -79,7 +79,7 @@ Result<int> by_hand(Policies& policies, int request, StopToken stop) {
           if (reply) return reply;
           failure = std::move(reply).error();
         } else {
-          policies.bucket.refund();
+          policies.bucket.give_up(take.ready);
           failure = std::move(place).error();
         }
       } else {
