@@ -188,7 +188,10 @@ TEST(batch_queue_stress, every_submit_returns_once_with_a_coroutine_handler_on_t
 
 TEST(batch_queue_stress, every_submit_returns_once_on_an_event_loop) {
   EventLoop loop;
-  std::thread runner{[&] { loop.run(); }};
+  // A caller that blocks first drives the loop itself, and `run` is refused until it has left.
+  std::thread runner{[&] {
+    while (!loop.run()) std::this_thread::yield();
+  }};
   ThreadPool callers{2};
   Tally tally;
   storm(
