@@ -178,6 +178,17 @@ void two_threads_want_to_drive() {
   other.join();
 }
 
+void run_takes_over_from_a_thread_that_waited() {
+  Loop loop;
+  Parker awaited;
+  sync::thread waiter{[&] { check(loop.wait(awaited, never), "woken by nothing"); }};
+  sync::thread runner{[&] { check(loop.run(), "run was refused though nobody stays"); }};
+  awaited.unpark();
+  waiter.join();
+  loop.stop();
+  runner.join();
+}
+
 void the_graceful_end_of_a_loop() {
   Loop loop;
   StopSource source;
@@ -217,6 +228,8 @@ const Scenario scenarios[] = {
     {"event_loop/a_watch_meets_posts", a_watch_meets_posts},
     {"event_loop/a_wait_drives_a_loop_that_nobody_runs", a_wait_drives_a_loop_that_nobody_runs},
     {"event_loop/two_threads_want_to_drive", two_threads_want_to_drive},
+    {"event_loop/run_takes_over_from_a_thread_that_waited",
+     run_takes_over_from_a_thread_that_waited},
     {"event_loop/the_graceful_end_of_a_loop", the_graceful_end_of_a_loop},
     {"event_loop/timers_on_a_loop_that_runs", timers_on_a_loop_that_runs},
 };

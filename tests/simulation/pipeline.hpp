@@ -215,13 +215,13 @@ class Pipeline {
       return std::move(layers) | [this](std::size_t number, Call& call) -> Task<Result<int>> {
         send(number, call);
         const Result<void> answered = co_await server_.answer(call);
-        co_return reply(number, answered);
+        co_return reply(number, call, answered);
       };
     } else {
       return std::move(layers) | [this](std::size_t number, Call& call) -> Result<int> {
         send(number, call);
         const Result<void> answered = server_.answer_blocking(call);
-        return reply(number, answered);
+        return reply(number, call, answered);
       };
     }
   }
@@ -379,8 +379,12 @@ class Pipeline {
       if (++ever % 7 == 0) static_cast<void>(trial_.simulation.random());
     }
   }
-  Result<int> reply(std::size_t number, const Result<void>& answered) {
-    if (!answered) return answered.error();
+  Result<int> reply(std::size_t number, const Call& call, const Result<void>& answered) {
+    if (!answered) {
+      // What its caller cancelled spends nothing.
+      if (call.attempt > 1 && outcome_of(answered) == Outcome::neutral) --retries_;
+      return answered.error();
+    }
     ++answered_;
     return static_cast<int>(number);
   }

@@ -195,6 +195,50 @@ TYPED_TEST(event_loop_stress, timers_are_taken_back_by_other_threads_while_they_
   runner.join();
 }
 
+struct Tell final : Job {
+  explicit Tell(Parker& whom)
+      : Job([](Job& job) noexcept { static_cast<Tell&>(job).parker.unpark(); }),
+        parker(whom) {}
+  Parker& parker;
+};
+
+TYPED_TEST(event_loop_stress, run_lets_a_thread_that_drives_while_it_waits_finish_first) {
+  for (int round = 0; round < 200; ++round) {
+    TypeParam loop;
+    Parker awaited;
+    std::thread waiter{[&] { EXPECT_TRUE(loop.wait(awaited, never)); }};
+    Parker driven;
+    Tell drives{driven};
+    loop.post(drives);
+    ASSERT_TRUE(driven.park_until(never));
+    std::thread runner{[&] { EXPECT_TRUE(loop.run()); }};
+    awaited.unpark();
+    waiter.join();
+    Parker ran;
+    Tell runs{ran};
+    loop.post(runs);
+    EXPECT_TRUE(ran.park_until(never));
+    loop.stop();
+    runner.join();
+  }
+}
+
+TYPED_TEST(event_loop_stress, stop_ends_a_run_whose_turn_has_not_come) {
+  TypeParam loop;
+  Parker awaited;
+  std::thread waiter{[&] { EXPECT_TRUE(loop.wait(awaited, never)); }};
+  Parker driven;
+  Tell drives{driven};
+  loop.post(drives);
+  ASSERT_TRUE(driven.park_until(never));
+  std::thread runner{[&] { EXPECT_TRUE(loop.run()); }};
+  loop.stop();
+  runner.join();
+  awaited.unpark();
+  waiter.join();
+  EXPECT_TRUE(loop.run_until_idle());
+}
+
 TYPED_TEST(event_loop_stress, the_thread_that_drives_may_change) {
   TypeParam loop;
   std::atomic<int> ran{0};

@@ -197,7 +197,6 @@ template <Layer... Layers>
 /// - retry > circuit_breaker: the breaker counts 4 failures, not 1;
 /// - retry > rate_limit: 4 requests take 4 tokens, not 1;
 /// - hedge > rate_limit, one call sent twice: takes 2 tokens, not 1;
-/// - circuit_breaker > rate_limit, open: a refusal takes no token, not 1;
 /// - cache > circuit_breaker, open: a fresh reply is given, not refused.
 template <Layer... Layers>
 [[nodiscard]] Stack<Layers...> stack(Layers... layers) {

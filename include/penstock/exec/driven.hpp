@@ -112,8 +112,43 @@ class Driven : public Executor {
   }
   void leave() noexcept {
     const RunQueue::Lock lock{queue_.mutex};
-    if (--drivers_ == 0) driver_.store(sync::thread_id{}, std::memory_order_relaxed);
+    stop_driving();
   }
+
+  /// How a thread came in that means to drive until it is told to go.
+  enum class Stay : unsigned char {
+    refused,    ///< another one stays
+    withdrawn,  ///< it was told to go before its turn came
+    nested,     ///< it drove already
+    entered,
+  };
+  /// One that drives only while it waits for something itself is let finish first, as long as
+  /// `wanted()`, which is asked under the lock: tell it by `ask_again`.
+  template <class Wanted>
+  [[nodiscard]] Stay enter_to_stay(RunQueue::Lock& lock, Wanted wanted) noexcept {
+    Stay how = Stay::nested;
+    if (!driving_here()) {
+      if (stays_) return Stay::refused;
+      stays_ = true;
+      left_.wait(lock, [&] { return drivers_ == 0 || !wanted(); });
+      if (drivers_ != 0) {
+        stays_ = false;
+        return Stay::withdrawn;
+      }
+      driver_.store(sync::this_thread_id(), std::memory_order_relaxed);
+      how = Stay::entered;
+    }
+    ++drivers_;
+    return how;
+  }
+  /// Called with the lock held.
+  void ask_again() noexcept { left_.notify_all(); }
+  /// Called with the lock held, after `nested` or `entered`.
+  void leave_after(Stay how) noexcept {
+    if (how == Stay::entered) stays_ = false;
+    stop_driving();
+  }
+
   /// Called with the lock held, as `awake`.
   void wake() noexcept {
     if (!sleeping_) return;
@@ -132,6 +167,11 @@ class Driven : public Executor {
   };
   static constexpr int jobs_per_round = 64;
 
+  void stop_driving() noexcept {
+    if (--drivers_ != 0) return;
+    driver_.store(sync::thread_id{}, std::memory_order_relaxed);
+    left_.notify_all();
+  }
   [[nodiscard]] bool driving_here() const noexcept {
     return driver_.load(std::memory_order_relaxed) == sync::this_thread_id();
   }
@@ -167,6 +207,8 @@ class Driven : public Executor {
 
   bool sleeping_ = false;  // guarded by queue_.mutex
   int drivers_ = 0;        // guarded by queue_.mutex: nested waits of the one driving thread
+  bool stays_ = false;     // guarded by queue_.mutex: a thread stays, or waits for its turn to
+  sync::condition_variable left_;
   // The id of the thread between its first `enter` and its last `leave`, else no thread's. Each
   // thread stores only its own id and takes back only that, so one that reads its own id drives,
   // in any memory order.

@@ -33,7 +33,8 @@ class BasicEventLoop final : public Driven {
   BasicEventLoop() = default;
   ~BasicEventLoop() = default;
 
-  /// Runs in this thread until `stop`. False: another thread runs it.
+  /// Runs in this thread until `stop`. Where a thread drives the loop just to wait for something
+  /// of its own, that one finishes first. False: another thread runs it.
   bool run() noexcept { return run(WhenIdle::sleep); }
   /// The same, and returns also once no job is posted and no timer armed: a job that another
   /// thread will post, or a descriptor, is not waited for.
@@ -43,6 +44,7 @@ class BasicEventLoop final : public Driven {
     const RunQueue::Lock lock{queue_.mutex};
     stopped_.store(true, std::memory_order_relaxed);
     wake();
+    ask_again();
   }
 
   /// Starts watching, once per descriptor and for both directions; edges that lie in the past
@@ -56,13 +58,15 @@ class BasicEventLoop final : public Driven {
 
  private:
   bool run(WhenIdle when_idle) noexcept {
-    if (!enter()) return false;
+    const auto stopped = [this] { return stopped_.load(std::memory_order_relaxed); };
     RunQueue::Lock lock{queue_.mutex};
-    drive(
-        lock, never, [this] { return stopped_.load(std::memory_order_relaxed); }, when_idle);
+    const Stay how = enter_to_stay(lock, [&] { return !stopped(); });
+    if (how == Stay::refused) return false;
+    if (how != Stay::withdrawn) {
+      drive(lock, never, stopped, when_idle);
+      leave_after(how);
+    }
     stopped_.store(false, std::memory_order_relaxed);
-    lock.unlock();
-    leave();
     return true;
   }
 

@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -87,9 +85,10 @@ class Balancer {
       throw std::invalid_argument(
           "penstock: Balancer panics below a share from 0 to 1; write .panic_below = 0.5");
     }
-    floor_ =
-        static_cast<std::size_t>(std::ceil(options_.panic_below * static_cast<double>(endpoints)));
-    endpoints_ = std::make_unique<Endpoint[]>(endpoints);
+    const double least = options_.panic_below * static_cast<double>(endpoints);
+    floor_ = static_cast<std::size_t>(least);
+    if (static_cast<double>(floor_) < least) ++floor_;
+    endpoints_ = std::vector<Endpoint>(endpoints);
   }
 
   /// One call under way to one endpoint. Settle it once; dropped it is neutral.
@@ -314,7 +313,7 @@ class Balancer {
   const std::size_t size_;
   const EndpointHealth::Rules rules_;
   std::size_t floor_ = 0;  // fewer endpoints than this in use: a panic
-  std::unique_ptr<Endpoint[]> endpoints_;
+  std::vector<Endpoint> endpoints_;
   sync::atomic<std::uint64_t> turn_{0};
   sync::atomic<std::int64_t> last_back_{0};  // only grows: when the last ejection ends
 };

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 #include <string>
 
 #include <penstock/core/time.hpp>
 #include <penstock/policy/limit_window.hpp>
+#include <penstock/policy/real.hpp>
 
 namespace penstock {
 
@@ -54,7 +54,7 @@ class Gradient2 {
     if (state.drops != 0) return state.limit * 0.9;
     const double gradient =
         std::clamp(options_.tolerance * state.baseline / state.mean_rtt(), 0.5, 1.0);
-    const double wanted = state.limit * gradient + std::sqrt(state.limit);
+    const double wanted = state.limit * gradient + square_root(state.limit);
     const double next = state.limit + (wanted - state.limit) * options_.smoothing;
     return next > state.limit && !state.pressed() ? state.limit : next;
   }

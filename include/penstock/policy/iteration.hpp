@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -75,7 +74,7 @@ class IterationPolicy {
           "penstock: IterationPolicy needs time to run in; write .execution_timeout = 300s, or "
           "Duration::max() for no limit");
     }
-    if (std::isnan(options_.target)) {
+    if (options_.target != options_.target) {
       throw std::invalid_argument(
           "penstock: IterationPolicy cannot meet a target that is no number; write .target = 0.95");
     }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <stdexcept>
@@ -11,6 +10,7 @@
 
 #include <penstock/core/outcome.hpp>
 #include <penstock/core/time.hpp>
+#include <penstock/policy/real.hpp>
 
 namespace penstock {
 
@@ -127,7 +127,7 @@ concept LimitRule = requires(const R& rule, LimitState state, Time now, LimitSam
   if (state.most_in_flight > options.probe_concurrency || state.drops != 0) return state.baseline;
   const double passed = static_cast<double>(elapsed_between(state.opened, now).count()) /
                         static_cast<double>(options.relearn.count());
-  return std::min({mean, state.baseline * std::exp2(passed), healthy});
+  return std::min({mean, state.baseline * power_of_two(passed), healthy});
 }
 
 /// `limit`, or the probe concurrency where calls are half as long again as unhindered ones and

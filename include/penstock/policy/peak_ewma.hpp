@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 
 #include <penstock/core/time.hpp>
+#include <penstock/policy/real.hpp>
 
 namespace penstock {
 
@@ -32,7 +32,7 @@ struct PeakEwma {
     const auto elapsed = static_cast<std::int32_t>(stamp_of(now) - stamp);
     if (elapsed <= 0) return nanoseconds;
     const double constant = static_cast<double>(decay.count()) / (1 << 20);
-    return static_cast<float>(nanoseconds * std::exp(-elapsed / constant));
+    return static_cast<float>(nanoseconds * exponential(-elapsed / constant));
   }
   [[nodiscard]] PeakEwma after(Duration latency, Time now, Duration decay) const noexcept {
     const auto sample = std::max(static_cast<float>(latency.count()), 1.0F);

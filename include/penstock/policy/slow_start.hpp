@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -30,8 +29,7 @@ class SlowStart {
 
   explicit SlowStart(Options settings)
       : options_(settings),
-        // Rounded up, so that the clock is never ahead.
-        lag_thousandths_(static_cast<std::uint64_t>(1000 - std::floor(settings.share * 1000))) {
+        lag_thousandths_(lag_of(settings.share)) {
     if (settings.ramp < Duration::zero() || settings.ramp > std::chrono::hours{24} ||
         settings.idle < Duration::zero()) {
       throw std::invalid_argument(
@@ -75,6 +73,11 @@ class SlowStart {
   }
 
  private:
+  // Rounded up, so that the clock is never ahead. Of a share out of range nothing: it is refused.
+  static std::uint64_t lag_of(double share) noexcept {
+    if (!(share >= 0 && share <= 1)) return 0;
+    return std::uint64_t{1000} - static_cast<std::uint64_t>(share * 1000);
+  }
   // How far the slowed clock is behind, `since` its rate began to climb: the integral of what is
   // missing of the rate, (1 - share) * (since - since^2 / (2 * ramp)). Rounded up.
   [[nodiscard]] Duration lag(Duration since) const noexcept {

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include <penstock/core/time.hpp>
 #include <penstock/policy/limit_window.hpp>
+#include <penstock/policy/real.hpp>
 
 namespace penstock {
 
@@ -42,7 +42,7 @@ class Vegas {
   static double next_limit(const LimitState& state) noexcept {
     if (state.drops != 0) return state.limit * 0.9;
     const double queue = state.limit * (1 - std::min(1.0, state.baseline / state.mean_rtt()));
-    const double unit = std::max(1.0, std::log10(state.limit));
+    const double unit = std::max(1.0, decimal_logarithm(state.limit));
     if (queue > 6 * unit) return state.limit - unit;
     if (queue >= 3 * unit || !state.pressed()) return state.limit;
     return state.limit + (queue <= unit ? 6 * unit : unit);
