@@ -12,6 +12,7 @@
 #include <penstock/exec/task.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/circuit_breaker.hpp>
+#include <penstock/layer/concurrency_limit.hpp>
 #include <penstock/layer/deadline.hpp>
 #include <penstock/layer/rate_limit.hpp>
 #include <penstock/layer/retry.hpp>
@@ -47,6 +48,7 @@ class cost_of_a_stack : public ::testing::Test {
                  retry(RetryPolicy{}, budget_),
                  circuit_breaker(breaker_),
                  rate_limit(bucket),
+                 concurrency_limit(limit_),
                  attempt_timeout(20s));
   }
   auto layers() { return layers(bucket_); }
@@ -63,6 +65,7 @@ class cost_of_a_stack : public ::testing::Test {
   RetryBudget budget_;
   CircuitBreaker breaker_;
   TokenBucket bucket_{{.rate = 1e6, .per = 1s}};
+  ConcurrencyLimit limit_{{.max_in_flight = 16}};
 };
 
 TEST_F(cost_of_a_stack, a_refusal_is_three_words) {
@@ -122,8 +125,8 @@ TEST_F(cost_of_a_stack, a_coroutine_call_allocates_nothing_once_its_frames_are_t
   };
   sync_wait(executor_, loop());
   EXPECT_EQ(counted.clock_readings, 2 * calls);
-  // The stack, the retry, the gates together, and the leaf.
-  constexpr std::uint64_t frames = 4;
+  // The stack, the retry, the gates together, the concurrency limit, and the leaf.
+  constexpr std::uint64_t frames = 5;
   EXPECT_EQ(counted.allocations, frames_are_kept ? 0 : frames * calls);
 }
 

@@ -9,13 +9,13 @@
 
 #include <penstock/penstock.hpp>
 
-#include "layer_allocation/counter.hpp"
+#include "support/allocations.hpp"
 
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::allocations;
+using testing::allocations_here;
 
 Result<int> leaf(int request) {
   return request;
@@ -28,9 +28,9 @@ Task<Result<int>> async_leaf(int request) {
 template <class Ask>
 std::uint64_t of_blocking_calls(Ask& ask) {
   for (int call = 0; call < 5; ++call) EXPECT_TRUE(ask(1));
-  const std::uint64_t before = allocations();
+  const std::uint64_t before = allocations_here;
   for (int call = 0; call < 100; ++call) EXPECT_TRUE(ask(1));
-  return allocations() - before;
+  return allocations_here - before;
 }
 template <class Ask>
 std::uint64_t of_coroutine_calls(Ask& ask) {
@@ -40,12 +40,12 @@ std::uint64_t of_coroutine_calls(Ask& ask) {
       const Result<int> warm = co_await ask(1);
       EXPECT_TRUE(warm);
     }
-    const std::uint64_t before = allocations();
+    const std::uint64_t before = allocations_here;
     for (int call = 0; call < 100; ++call) {
       const Result<int> result = co_await ask(1);
       EXPECT_TRUE(result);
     }
-    made = allocations() - before;
+    made = allocations_here - before;
   };
   sync_wait(loop());
   return made;
@@ -64,9 +64,9 @@ struct Parts {
 };
 
 TEST(allocation_counter, counts) {
-  const std::uint64_t before = allocations();
+  const std::uint64_t before = allocations_here;
   const auto one = std::make_unique<std::uint64_t>(before);
-  EXPECT_EQ(allocations(), *one + 1);
+  EXPECT_EQ(allocations_here, *one + 1);
 }
 
 TEST(layers_allocate_nothing, for_a_blocking_call_that_goes_well) {
@@ -117,12 +117,12 @@ TEST(layers_allocate_nothing, for_a_hedged_call_that_needs_no_hedge) {
       const Result<int> warm = co_await ask(1);
       EXPECT_TRUE(warm);
     }
-    const std::uint64_t before = allocations();
+    const std::uint64_t before = allocations_here;
     for (int call = 0; call < 100; ++call) {
       const Result<int> result = co_await ask(1);
       EXPECT_TRUE(result);
     }
-    made = allocations() - before;
+    made = allocations_here - before;
   };
   sync_wait(executor, loop());
   scope.wait();
