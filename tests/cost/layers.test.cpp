@@ -20,7 +20,7 @@ using testing::allocations_here;
 Result<int> leaf(int request) {
   return request;
 }
-Task<Result<int>> async_leaf(int request) {
+[[maybe_unused]] Task<Result<int>> async_leaf(int request) {
   co_return request;
 }
 
