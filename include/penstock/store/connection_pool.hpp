@@ -188,7 +188,8 @@ class ConnectionPool {
   }
 
   /// The same for a transport whose `connect` is awaited. The caller resumes where `connect`
-  /// finished, or on `call.where()` after a wait.
+  /// finished, or on `call.where()` after a wait. The task refers to a key that has a name, and
+  /// keeps one that has none, in one more frame.
   [[nodiscard]] Task<Result<Lease>> acquire(const Key& key,
                                             Call& call) requires(!ConnectsBlocking<Transport>) {
     call.now = call.where().now();
@@ -205,6 +206,11 @@ class ConnectionPool {
     Slot slot{*this, request.place};
     Result<Connection> connected = co_await transport_.connect(key, call);
     co_return fill(slot, std::move(connected), call);
+  }
+
+  [[nodiscard]] Task<Result<Lease>> acquire(Key&& key,
+                                            Call& call) requires(!ConnectsBlocking<Transport>) {
+    return acquire_kept(std::move(key), call);
   }
 
   /// Refuses new callers and those that wait with `closed`, closes the idle connections; those in
@@ -272,6 +278,10 @@ class ConnectionPool {
     ConnectionPool* pool;
     Place place;
   };
+
+  Task<Result<Lease>> acquire_kept(Key key, Call& call) {
+    co_return co_await acquire(std::as_const(key), call);
+  }
 
   static Request& record_of(Waiter& waiter) noexcept {
     return *static_cast<Request*>(waiter.record);
