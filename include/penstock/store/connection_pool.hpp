@@ -150,8 +150,7 @@ class ConnectionPool {
         options_(options) {
     if (options.max_per_key == 0 || options.max_total == 0)
       throw std::invalid_argument{
-          "penstock: ConnectionPool needs room for a connection; write .max_per_key = 16 and "
-          ".max_total = 256"};
+          "penstock: ConnectionPool needs room for a connection; write {.max_per_key = 16}"};
     if (options.max_idle <= Duration::zero() || options.max_lifetime <= Duration::zero())
       throw std::invalid_argument{
           "penstock: ConnectionPool needs positive ages; write .max_idle = 60s and "
@@ -187,9 +186,8 @@ class ConnectionPool {
     }
   }
 
-  /// The same for a transport whose `connect` is awaited. The caller resumes where `connect`
-  /// finished, or on `call.where()` after a wait. The task refers to a key that has a name, and
-  /// keeps one that has none, in one more frame.
+  /// The same where `connect` is awaited. The caller resumes where that finished, or on
+  /// `call.where()` after a wait. A key without a name is kept, in one more frame.
   [[nodiscard]] Task<Result<Lease>> acquire(const Key& key,
                                             Call& call) requires(!ConnectsBlocking<Transport>) {
     call.now = call.where().now();
