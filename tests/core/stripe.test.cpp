@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include <penstock/core/stripe.hpp>
@@ -19,7 +19,7 @@ TEST(stripe_hint, stays_the_same_in_one_thread) {
 
 TEST(stripe_number, the_smallest_free_one_is_given_and_comes_back) {
   static_cast<void>(stripe_hint());
-  std::optional<StripeNumber> first{std::in_place};
+  auto first = std::make_unique<StripeNumber>();
   const StripeNumber second;
   EXPECT_LT(first->value(), second.value());
   const auto freed = first->value();
@@ -29,8 +29,8 @@ TEST(stripe_number, the_smallest_free_one_is_given_and_comes_back) {
 }
 
 TEST(stripe_number, later_ones_than_the_64th_share_the_last) {
-  std::vector<std::optional<StripeNumber>> all(70);
-  for (auto& number : all) number.emplace();
+  std::vector<std::unique_ptr<StripeNumber>> all(70);
+  for (auto& number : all) number = std::make_unique<StripeNumber>();
   EXPECT_EQ(all.back()->value(), 63U);
   all.pop_back();  // one that holds nothing frees nothing
   EXPECT_EQ(StripeNumber{}.value(), 63U);
