@@ -31,10 +31,15 @@ static_assert(WindowSlice{3, 7, 9, 9}.with(4, 7, Sample::success) == WindowSlice
 // Late samples change nothing.
 static_assert(WindowSlice{3, 7, 9, 9}.with(3, 6, Sample::failure) == WindowSlice{3, 7, 9, 9});
 static_assert(WindowSlice{3, 7, 9, 9}.with(2, 7, Sample::failure) == WindowSlice{3, 7, 9, 9});
-static_assert(WindowSlice{0, 7, 9, 9}.with(1023, 9, Sample::failure) == WindowSlice{0, 7, 9, 9});
+static_assert(WindowSlice{0, 7, 9, 9}.with(1023, 7, Sample::failure) == WindowSlice{0, 7, 9, 9});
+static_assert(WindowSlice{18, 7, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{18, 7, 9, 9});
+static_assert(WindowSlice{3, 22, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{3, 22, 9, 9});
 // A clock that jumped far back, or an era that wrapped, begins the slice anew: never blind.
 static_assert(WindowSlice{3, 700, 9, 9}.with(3, 6, Sample::failure) == WindowSlice{3, 6, 1, 1});
 static_assert(WindowSlice{3, 7, 9, 9}.with(500, 7, Sample::failure) == WindowSlice{500, 7, 1, 1});
+static_assert(WindowSlice{3, 7, 9, 9}.with(1020, 8, Sample::failure) == WindowSlice{1020, 8, 1, 1});
+// A thread whose clock is behind but whose era is not takes the slice over.
+static_assert(WindowSlice{3, 9, 9, 9}.with(4, 7, Sample::failure) == WindowSlice{4, 7, 1, 1});
 // A full slice keeps its proportion.
 static_assert(WindowSlice{3, 7, 65535, 32768}.with(3, 7, Sample::success) ==
               WindowSlice{3, 7, 32768, 16384});
@@ -107,6 +112,17 @@ TEST(sliding_window, a_new_era_starts_at_nothing_and_old_samples_stay_out) {
   window.record(start, 0, Sample::failure);
   EXPECT_EQ(window.counts_approx(start, 1), (SampleCounts{1, 0}));
   EXPECT_EQ(window.counts_approx(start, 0).total, 0U);
+}
+
+// A stripe that has slept while the breaker flapped: the era of what it holds has wrapped and looks
+// newer than the present one.
+TEST(sliding_window, no_era_is_blind_after_a_silence) {
+  for (std::uint32_t era = 1; era <= 1024; ++era) {
+    SlidingWindow window{10s};
+    window.record(start, 0, Sample::failure);
+    window.record(start + 1h, era, Sample::failure);
+    ASSERT_EQ(window.counts_approx(start + 1h, era), (SampleCounts{1, 1})) << era;
+  }
 }
 
 TEST(sliding_window, a_clock_that_jumps_counts_nothing_twice) {

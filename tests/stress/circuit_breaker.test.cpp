@@ -34,7 +34,8 @@ void in_parallel(Work work) {
 }
 
 void fail_until_open(CircuitBreaker& breaker, Time now) {
-  while (breaker.state(now) != State::open) {
+  for (std::uint32_t calls = 0; breaker.state(now) != State::open; ++calls) {
+    ASSERT_LE(calls, breaker.options().minimum_calls);
     auto permit = breaker.admit(now);
     ASSERT_TRUE(permit);
     permit->settle(Outcome::unavailable, now);

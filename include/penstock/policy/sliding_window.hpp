@@ -53,7 +53,8 @@ struct WindowSlice {
   static constexpr unsigned cycle_bits = 22;
   static constexpr std::uint32_t cycle_mask = (1U << cycle_bits) - 1;
   static constexpr std::uint32_t most = (1U << 16) - 1;
-  // How far ahead a slice may be of a sample that comes late. Any other difference is the past.
+  // How far ahead, in turns and in eras, a slice may be of a sample that comes late. Any other
+  // difference is the past.
   static constexpr std::uint32_t lead = 15;
 
   [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
@@ -68,8 +69,9 @@ struct WindowSlice {
   }
 
   /// This slice after a sample of `sample_era` and `sample_cycle`: counted, begun anew for it, or
-  /// untouched because the sample is older than what the slice holds. A full slice is halved
-  /// first, which keeps its proportion.
+  /// untouched because the sample is older than what the slice holds. A slice of an earlier turn is
+  /// always begun anew: what it holds has left the window, and its era may have wrapped since. A
+  /// full slice is halved first, which keeps its proportion.
   [[nodiscard]] constexpr WindowSlice with(std::uint32_t sample_era,
                                            std::uint32_t sample_cycle,
                                            Sample sample) const noexcept {
@@ -79,7 +81,7 @@ struct WindowSlice {
     if (eras_ahead == 0 && cycles_ahead == 0) {
       next.total = total == most ? total / 2 : total;
       next.failures = total == most ? failures / 2 : failures;
-    } else if (total != 0 && (eras_ahead == 0 ? cycles_ahead <= lead : eras_ahead <= lead)) {
+    } else if (total != 0 && cycles_ahead <= lead && eras_ahead <= lead) {
       return *this;
     }
     ++next.total;
@@ -120,8 +122,9 @@ struct WindowSlice {
 /// Each slice carries its era and its turn of the ring, so slices roll over, and an owner that
 /// starts a new era forgets all older samples, without a lock and without clearing. No sample is
 /// counted twice; one is lost only when it comes a whole turn late, or an era late, or when
-/// such a late thread begins a slice more than 15 turns old. After exactly 2^22 turns without
-/// a call in it (485 days for a window of 10 s) a stale slice may count again.
+/// such a late thread begins a slice more than 15 turns old, or where a slice has seen 1009 eras go
+/// by within its turn. After exactly 2^22 turns without a call in it (485 days for a window of
+/// 10 s) a stale slice may count again.
 class StripedRing {
  public:
   static constexpr std::uint32_t default_stripes = 8;
