@@ -8,6 +8,7 @@
 #include <penstock/core/error.hpp>
 #include <penstock/core/error_set.hpp>
 #include <penstock/core/outcome.hpp>
+#include <penstock/core/passage.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
 #include <penstock/core/stack.hpp>
@@ -21,7 +22,6 @@
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
-#include <penstock/exec/pause.hpp>
 #include <penstock/exec/pool_scope.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>

@@ -61,6 +61,14 @@ struct Call {
   return {};
 }
 
+/// Where a call enters its stack: it takes its executor and its first clock reading, and may be
+/// over already.
+[[nodiscard]] inline Result<void> begin(Call& call) noexcept {
+  if (call.executor == nullptr) call.executor = &Executor::current();
+  call.now = call.executor->now();
+  return may_go_on(call);
+}
+
 /// How a wait ended: by its time, or early by the stop token; and when that was.
 struct Waited {
   bool came;

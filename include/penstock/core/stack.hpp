@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <coroutine>
 #include <cstddef>
 #include <span>
 #include <stdexcept>
@@ -15,6 +14,7 @@
 #include <penstock/core/layer.hpp>
 #include <penstock/core/leaf.hpp>
 #include <penstock/core/leaf_signature.hpp>
+#include <penstock/core/passage.hpp>
 #include <penstock/core/service.hpp>
 
 namespace penstock {
@@ -85,25 +85,15 @@ class Client {
                       "request, and what the request is converted to would be gone at its first "
                       "wait: call with the leaf's own type, ask(std::string{\"text\"}), or let the "
                       "leaf take it by value");
-        return run_as_task<Request>(std::forward<Request>(request), call);
+        return go_through<Request, Call>(service_, std::forward<Request>(request), call);
       }
     }
-  }
-  static Result<void> enter(Call& call) noexcept {
-    if (call.executor == nullptr) call.executor = &Executor::current();
-    call.now = call.executor->now();
-    return may_go_on(call);
   }
   template <class Request>
   [[gnu::always_inline]] result_t<ServiceType, const Request&> run(const Request& request,
                                                                    Call& call) {
-    if (const Result<void> entered = enter(call); !entered) return entered.error();
+    if (const Result<void> begun = penstock::begin(call); !begun) return begun.error();
     return service_(request, call);
-  }
-  template <class Held>
-  reply_t<ServiceType, const std::remove_cvref_t<Held>&> run_as_task(Held request, Call call) {
-    if (const Result<void> entered = enter(call); !entered) co_return entered.error();
-    co_return co_await service_(std::as_const(request), call);
   }
 
   ServiceType service_;

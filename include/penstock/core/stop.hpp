@@ -10,26 +10,6 @@ namespace penstock {
 
 class StopSource;
 
-/// The callback side of a stop, without the function: an intrusive node that its owner links
-/// into a source. `StopCallback` is the form to use.
-class StopNode {
- public:
-  StopNode(const StopNode&) = delete;
-  StopNode& operator=(const StopNode&) = delete;
-
- protected:
-  using Fire = void (*)(StopNode&) noexcept;
-  explicit StopNode(Fire action) noexcept : fire_(action) {}
-  ~StopNode() = default;
-
- private:
-  friend class StopSource;
-  Fire fire_;
-  StopNode* previous_ = nullptr;
-  StopNode* next_ = nullptr;
-  bool linked_ = false;
-};
-
 /// Tells whether its source has been asked to stop. A default token never stops. *Safe from any
 /// thread.* Valid while the source lives.
 class StopToken {
@@ -41,10 +21,37 @@ class StopToken {
 
  private:
   friend class StopSource;
-  template <class>
-  friend class StopCallback;
+  friend class StopNode;
   constexpr explicit StopToken(StopSource* source) noexcept : source_(source) {}
   StopSource* source_ = nullptr;
+};
+
+/// The callback side of a stop, without the function: an intrusive node that its owner hooks into
+/// a source. `StopCallback` is the form to use; this one is smaller, for what is kept once for each
+/// call in flight. *One thread at a time.*
+class StopNode {
+ public:
+  StopNode(const StopNode&) = delete;
+  StopNode& operator=(const StopNode&) = delete;
+
+ protected:
+  using Fire = void (*)(StopNode&) noexcept;
+  StopNode(Fire action, StopToken token) noexcept : fire_(action), source_(token.source_) {}
+  ~StopNode() = default;
+
+  [[nodiscard]] bool stop_requested() const noexcept { return StopToken{source_}.stop_requested(); }
+  /// From now on a stop runs the action once, in the thread that requests it; here and now if it
+  /// was requested already.
+  inline void hook() noexcept;
+  /// Once after `hook`: the action is not running any more and will not run.
+  inline void unhook() noexcept;
+
+ private:
+  friend class StopSource;
+  Fire fire_;
+  StopSource* source_;  // null: nothing will stop it any more
+  StopNode* previous_ = nullptr;
+  StopNode* next_ = this;  // itself: not in the source's list
 };
 
 /// Owns the wish to stop. *Safe from any thread.* Allocates nothing: it must outlive its tokens
@@ -86,24 +93,22 @@ class StopSource {
   }
 
  private:
-  friend class StopToken;
-  template <class>
-  friend class StopCallback;
+  friend class StopNode;
 
   // False: already stopped, the caller runs the callback itself.
   bool add(StopNode& node) noexcept {
     const std::lock_guard lock{mutex_};
     if (stopped_.load(std::memory_order_relaxed)) return false;
+    node.previous_ = nullptr;
     node.next_ = first_;
     if (first_ != nullptr) first_->previous_ = &node;
     first_ = &node;
-    node.linked_ = true;
     return true;
   }
 
   void remove(StopNode& node) noexcept {
     std::unique_lock lock{mutex_};
-    if (node.linked_) {
+    if (node.next_ != &node) {
       unlink(node);
     } else if (runner_ != sync::this_thread_id()) {
       finished_.wait(lock, [&] { return running_ != &node; });
@@ -113,8 +118,7 @@ class StopSource {
   void unlink(StopNode& node) noexcept {
     (node.previous_ != nullptr ? node.previous_->next_ : first_) = node.next_;
     if (node.next_ != nullptr) node.next_->previous_ = node.previous_;
-    node.previous_ = node.next_ = nullptr;
-    node.linked_ = false;
+    node.next_ = &node;
   }
 
   sync::atomic<bool> stopped_{false};
@@ -129,6 +133,15 @@ inline bool StopToken::stop_requested() const noexcept {
   return source_ != nullptr && source_->stop_requested();
 }
 
+inline void StopNode::hook() noexcept {
+  if (source_ == nullptr || source_->add(*this)) return;
+  source_ = nullptr;
+  fire_(*this);
+}
+inline void StopNode::unhook() noexcept {
+  if (source_ != nullptr) std::exchange(source_, nullptr)->remove(*this);
+}
+
 /// Calls `function` once when the token's source stops: in the thread that requests it, or at
 /// once, here, if it has stopped already. After the destructor it is not running and will not
 /// run (the destructor waits for a call in another thread). Costs one uncontended lock to add
@@ -140,21 +153,15 @@ class StopCallback : private StopNode {
 
  public:
   StopCallback(StopToken token, Function function) noexcept
-      : StopNode([](StopNode& node) noexcept { static_cast<StopCallback&>(node).function_(); }),
-        function_(std::move(function)),
-        source_(token.source_) {
-    if (source_ != nullptr && !source_->add(*this)) {
-      source_ = nullptr;
-      function_();
-    }
+      : StopNode([](StopNode& node) noexcept { static_cast<StopCallback&>(node).function_(); },
+                 token),
+        function_(std::move(function)) {
+    hook();
   }
-  ~StopCallback() {
-    if (source_ != nullptr) source_->remove(*this);
-  }
+  ~StopCallback() { unhook(); }
 
  private:
   Function function_;
-  StopSource* source_;
 };
 
 /// A source that also stops when its parent does, or when a `std::stop_token` at the edge does.

@@ -30,8 +30,11 @@ namespace penstock {
 /// them under an address sanitizer or the explorer, which could otherwise not see a use after free.
 class FrameCache {
  public:
-  static constexpr std::size_t granule = 64;
-  static constexpr std::size_t classes = 64;  // frames of up to 4 KiB
+  // Sizes are eight more than a multiple of sixteen: what a block of a common heap holds beside its
+  // own header.
+  static constexpr std::size_t granule = 16;
+  static constexpr std::size_t smallest = 24;
+  static constexpr std::size_t classes = 256;  // frames of up to 4 KiB
   static constexpr std::size_t magazine = 64;
   static constexpr std::size_t kept_bytes = std::size_t{128} << 20;
 
@@ -155,10 +158,10 @@ class FrameCache {
   };
 
   static constexpr std::size_t class_of(std::size_t size) noexcept {
-    return (size - 1) / granule;
+    return size <= smallest ? 0 : (size - smallest + granule - 1) / granule;
   }
   static constexpr std::size_t bytes_of(std::size_t index) noexcept {
-    return (index + 1) * granule;
+    return index * granule + smallest;
   }
   // Trivially destructible, so it can still be read while the thread's other objects go.
   static State& state() noexcept {

@@ -3,6 +3,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <optional>
@@ -23,7 +24,7 @@ namespace exec {
 
 class TaskAccess;
 
-/// What goes on when a task has finished: its awaiter, or the group it is a child of.
+/// What goes on when a task has finished, where that is no coroutine.
 class Continuation {
  public:
   using Run = void (*)(Continuation&) noexcept;
@@ -39,14 +40,16 @@ class Continuation {
   Run run_;
 };
 
-/// What every task's promise shares: its frame's memory and the hand-over to its continuation.
+/// What every task's promise shares: its frame's memory and the hand-over to what goes on after it.
 ///
-/// Protocol of `met_`: false at first; the starter sets it after its first `resume` of the task
-/// has returned, the task sets it when it is finished. The exchange tells each of them who came
-/// second, and only the second goes on: an awaiter by not suspending, the task by running the
-/// continuation. So a task that finishes at once costs no stack, in every build and at any
-/// number (symmetric transfer is a tail call only where the optimiser is in the mood).
-/// acq_rel: the result is written before the task's exchange and read after the starter's.
+/// Protocol of `next_`: the address of the awaiting coroutine's frame, or of a `Continuation` with
+/// `is_continuation`, written by the starter before it first resumes the task. `met` is set twice:
+/// by the starter when that `resume` has returned, and by the task when it is finished. Each of
+/// them sees who came second, and only the second goes on: an awaiter by not suspending, the task
+/// by running what is next. So a task that finishes at once costs no stack, in every build and at
+/// any number (symmetric transfer is a tail call only where the optimiser is in the mood).
+/// acq_rel: the result is written before the task sets it and read after the starter has; the
+/// address is read in what the starter's `resume` has led to.
 class TaskPromise {
  public:
   static void* operator new(std::size_t size) noexcept { return FrameCache::allocate(size); }
@@ -61,23 +64,45 @@ class TaskPromise {
     template <class Promise>
     [[gnu::noinline]] void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
       TaskPromise& promise = task.promise();
-      Continuation& next = *promise.next_;
-      if (promise.met_.exchange(true, std::memory_order_acq_rel)) next.run();
+      const std::uintptr_t next = promise.next_.load(std::memory_order_relaxed) & ~met;
+      if (promise.meets()) go_on(next);
     }
     void await_resume() const noexcept {}
   };
   [[nodiscard]] Finish final_suspend() const noexcept { return {}; }
 
-  /// Starts the task; true when it goes on elsewhere and will run `next`.
+  /// Starts the task; true when it goes on elsewhere and will resume `awaiter`.
+  [[nodiscard]] bool start(std::coroutine_handle<> task, std::coroutine_handle<> awaiter) noexcept {
+    return start_before(task, reinterpret_cast<std::uintptr_t>(awaiter.address()));
+  }
+  /// The same for what is no coroutine.
   [[nodiscard]] bool start(std::coroutine_handle<> task, Continuation& next) noexcept {
-    next_ = &next;
-    task.resume();
-    return !met_.exchange(true, std::memory_order_acq_rel);
+    return start_before(task, reinterpret_cast<std::uintptr_t>(&next) | is_continuation);
   }
 
  private:
-  Continuation* next_ = nullptr;
-  sync::atomic<bool> met_{false};
+  static constexpr std::uintptr_t met = 1;
+  static constexpr std::uintptr_t is_continuation = 2;
+  static_assert(alignof(Continuation) > (met | is_continuation));
+
+  bool start_before(std::coroutine_handle<> task, std::uintptr_t next) noexcept {
+    next_.store(next, std::memory_order_relaxed);
+    task.resume();
+    return !meets();
+  }
+  /// True: the other side came first.
+  bool meets() noexcept { return (next_.fetch_or(met, std::memory_order_acq_rel) & met) != 0; }
+
+  static void go_on(std::uintptr_t next) noexcept {
+    void* const address = reinterpret_cast<void*>(next & ~is_continuation);
+    if ((next & is_continuation) != 0) {
+      static_cast<Continuation*>(address)->run();
+    } else {
+      std::coroutine_handle<>::from_address(address).resume();
+    }
+  }
+
+  sync::atomic<std::uintptr_t> next_{0};
 };
 
 template <class T>
@@ -163,22 +188,17 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it or sync_
     return frame_ != nullptr;
   }
 
-  class [[nodiscard]] Awaiter : private exec::Continuation {
+  class [[nodiscard]] Awaiter {
    public:
-    explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept
-        : Continuation(
-              [](Continuation& next) noexcept { static_cast<Awaiter&>(next).awaiter_.resume(); }),
-          frame_(frame) {}
+    explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
     [[nodiscard]] bool await_ready() const noexcept { return !frame_; }
-    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) noexcept {
-      awaiter_ = awaiter;
-      return frame_.promise().start(frame_, *this);
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) const noexcept {
+      return frame_.promise().start(frame_, awaiter);
     }
     T await_resume() const { return result_of(frame_); }
 
    private:
     std::coroutine_handle<promise_type> frame_;
-    std::coroutine_handle<> awaiter_;
   };
   [[nodiscard]] Awaiter operator co_await()&& noexcept {
     return Awaiter{frame_};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <coroutine>
-#include <optional>
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/executor.hpp>
@@ -40,30 +39,32 @@ class [[nodiscard]] Reschedule {
   return Reschedule{executor};
 }
 
-class [[nodiscard]] WaitUntil : private Timer {
+class [[nodiscard]] WaitUntil : private Timer, private StopNode {
  public:
   WaitUntil(Executor& executor, Time until, StopToken stop) noexcept
       : Timer([](Timer& timer) noexcept { static_cast<WaitUntil&>(timer).wake(Woken::by_timer); }),
-        executor_(executor),
-        stop_(stop) {
+        StopNode(
+            [](StopNode& node) noexcept { static_cast<WaitUntil&>(node).wake(Woken::by_stop); },
+            stop),
+        executor_(executor) {
     when = until;
   }
 
   [[nodiscard]] bool await_ready() noexcept {
-    if (!stop_.stop_requested()) return false;
+    if (!stop_requested()) return false;
     woken_.store(Woken::by_stop, std::memory_order_relaxed);
     return true;
   }
   [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) noexcept {
     job_.awaiter = awaiter;
     if (when != never) executor_.arm(*this);
-    callback_.emplace(stop_, OnStop{this});
-    // acq_rel: the waker must see `callback_` complete, and we must see what it wrote.
+    hook();
+    // acq_rel: the waker must see the hook complete, and we must see what it wrote.
     return !met_.exchange(true, std::memory_order_acq_rel);
   }
   [[nodiscard]] bool await_resume() noexcept {
-    if (callback_) {
-      callback_.reset();
+    if (job_.awaiter) {
+      unhook();
       if (when != never) executor_.disarm(*this);
     }
     return woken_.load(std::memory_order_relaxed) == Woken::by_timer;
@@ -71,10 +72,6 @@ class [[nodiscard]] WaitUntil : private Timer {
 
  private:
   enum class Woken : unsigned char { not_yet, by_timer, by_stop };
-  struct OnStop {
-    WaitUntil* self;
-    void operator()() const noexcept { self->wake(Woken::by_stop); }
-  };
 
   // `woken_` leaves not_yet once, by whichever of timer and stop comes first; only that one goes
   // on. `met_` is set by it and by await_suspend: whoever comes second resumes the awaiter.
@@ -85,9 +82,7 @@ class [[nodiscard]] WaitUntil : private Timer {
   }
 
   Executor& executor_;
-  StopToken stop_;
   ResumeJob job_;
-  std::optional<StopCallback<OnStop>> callback_;
   sync::atomic<Woken> woken_{Woken::not_yet};
   sync::atomic<bool> met_{false};
 };

@@ -4,7 +4,6 @@
 #include <cassert>
 #include <concepts>
 #include <coroutine>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -45,9 +44,8 @@ class Waiter {
   friend class WaitList;
   friend class WakeList;
   Wake wake_;
-  Waiter* previous_ = nullptr;
+  Waiter* previous_ = this;  // itself: in no `WaitList`
   Waiter* next_ = nullptr;
-  bool linked_ = false;
 };
 
 /// Waiters in the order they came. *Not synchronized*: it lives under its store's lock.
@@ -61,7 +59,6 @@ class WaitList {
     waiter.next_ = nullptr;
     (last_ != nullptr ? last_->next_ : first_) = &waiter;
     last_ = &waiter;
-    waiter.linked_ = true;
   }
   /// The next to be served, unlinked; null when nobody waits.
   [[nodiscard]] Waiter* pop() noexcept {
@@ -71,11 +68,11 @@ class WaitList {
   }
   /// False: it was not linked, someone else decided first.
   [[nodiscard]] bool remove(Waiter& waiter) noexcept {
-    if (!waiter.linked_) return false;
+    if (waiter.previous_ == &waiter) return false;
     (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
     (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
-    waiter.previous_ = waiter.next_ = nullptr;
-    waiter.linked_ = false;
+    waiter.previous_ = &waiter;
+    waiter.next_ = nullptr;
     return true;
   }
 
@@ -94,7 +91,7 @@ class WakeList {
   ~WakeList() { assert(first_ == nullptr && "penstock: who was granted something is not woken"); }
 
   void push(Waiter& waiter) noexcept {
-    assert(!waiter.linked_);
+    assert(waiter.previous_ == &waiter);
     (last_ != nullptr ? last_->next_ : first_) = &waiter;
     last_ = &waiter;
   }
@@ -167,16 +164,20 @@ class BlockingWaiter final : public Waiter {
 /// The caller resumes on `call.where()`, without suspending when it was woken already. After it
 /// the caller refreshes `call.now`.
 template <Withdraw Take>
-class SuspendedWaiter final : public Waiter, private Timer {
+class SuspendedWaiter final : public Waiter, private Timer, private StopNode {
  public:
   SuspendedWaiter(const Call& call, Take withdraw) noexcept
       : Waiter([](Waiter& waiter) noexcept { static_cast<SuspendedWaiter&>(waiter).resume(); }),
         Timer([](Timer& timer) noexcept {
           static_cast<SuspendedWaiter&>(timer).give_up(WaitEnd::timed_out);
         }),
+        StopNode(
+            [](StopNode& node) noexcept {
+              static_cast<SuspendedWaiter&>(node).give_up(WaitEnd::stopped);
+            },
+            call.stop),
         withdraw_(withdraw),
-        executor_(call.where()),
-        stop_(call.stop) {
+        executor_(call.where()) {
     when = call.deadline;
   }
 
@@ -184,22 +185,17 @@ class SuspendedWaiter final : public Waiter, private Timer {
   [[gnu::noinline]] bool await_suspend(std::coroutine_handle<> awaiter) noexcept {
     job_.awaiter = awaiter;
     if (when != never) executor_.arm(*this);
-    callback_.emplace(stop_, OnStop{this});
+    hook();
     // acq_rel: see WaitUntil; the second to arrive resumes the awaiter.
     return !met_.exchange(true, std::memory_order_acq_rel);
   }
   [[nodiscard]] WaitEnd await_resume() noexcept {
-    callback_.reset();
+    unhook();
     if (when != never) executor_.disarm(*this);
     return end_;
   }
 
  private:
-  struct OnStop {
-    SuspendedWaiter* self;
-    void operator()() const noexcept { self->give_up(WaitEnd::stopped); }
-  };
-
   void give_up(WaitEnd reason) noexcept {
     if (!withdraw_(*this)) return;
     end_ = reason;
@@ -211,9 +207,7 @@ class SuspendedWaiter final : public Waiter, private Timer {
 
   Take withdraw_;
   Executor& executor_;
-  StopToken stop_;
   ResumeJob job_;
-  std::optional<StopCallback<OnStop>> callback_;
   WaitEnd end_ = WaitEnd::granted;  // written by whoever withdrew it, before it resumes
   sync::atomic<bool> met_{false};
 };

@@ -161,7 +161,7 @@ static_assert(Limiter<AdaptiveLimit<>>);
 template <LimitRule Rule>
 [[nodiscard]] AdmitLayer<AdaptiveLimit<Rule>, LayerKind::concurrency_limit> concurrency_limit(
     AdaptiveLimit<Rule>& limit) {
-  return AdmitLayer<AdaptiveLimit<Rule>, LayerKind::concurrency_limit>{limit};
+  return AdmitLayer<AdaptiveLimit<Rule>, LayerKind::concurrency_limit>{AdmitGate{limit}};
 }
 template <LimitRule Rule>
 void concurrency_limit(const AdaptiveLimit<Rule>&&) = delete;  // name the limit: it is shared

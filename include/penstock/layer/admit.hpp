@@ -3,13 +3,13 @@
 
 #include <concepts>
 #include <string>
-#include <utility>
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
 #include <penstock/core/outcome.hpp>
-#include <penstock/core/service.hpp>
+#include <penstock/core/result.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/layer/gate.hpp>
 
 namespace penstock {
 
@@ -35,76 +35,29 @@ concept Limiter = requires(L& limit, const L& constant, Call& call) {
   };
 };
 
-/// Takes a permit, waits for it if it must, and holds it for as long as the inner call runs:
-/// also when that was cancelled or ran out of time, because its work still goes on until it
-/// returns.
-template <Limiter Limit, class Inner>
-class AdmitService {
+/// The gate of a limiter that others may share and that must outlive the stack. The permit is held
+/// for as long as the inner call runs: also when that was cancelled or ran out of time, because
+/// its work still goes on until it returns.
+template <Limiter Limit>
+class AdmitGate {
  public:
-  static constexpr bool keeps_time = true;
-
-  AdmitService(Limit& limit, Inner inner) : limit_(&limit), inner_(std::move(inner)) {}
-
-  template <class Request>
-  requires BlockingService<Inner, const Request&>
-  [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
-                                                                   Call& call) {
-    Result<typename Limit::Permit> permit = limit_->try_acquire(call);
-    if (!permit) {
-      permit = limit_->acquire_and_wait(call);
-      if (!permit) return std::move(permit).error();
-    }
-    return admitted(*permit, request, call);
+  using Permit = typename Limit::Permit;
+  explicit AdmitGate(Limit& limit) noexcept : limit_(&limit) {}
+  [[nodiscard, gnu::always_inline]] Result<Permit> admit(const Call& call) noexcept {
+    return limit_->try_acquire(call);
   }
-
-  template <class Request>
-  requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
-  operator()(const Request& request, Call& call) {
-    Result<typename Limit::Permit> permit = limit_->try_acquire(call);
-    if (!permit) {
-      permit = co_await limit_->acquire(call);
-      if (!permit) co_return std::move(permit).error();
-    }
-    auto result = co_await inner_(request, call);
-    keep_time<Inner>(call);
-    permit->settle(outcome_of(result), call.now);
-    co_return result;
+  [[nodiscard]] Task<Result<Permit>> stand_in_line(Call& call) { return limit_->acquire(call); }
+  [[nodiscard]] Result<Permit> block_in_line(Call& call) noexcept {
+    return limit_->acquire_and_wait(call);
   }
-
-  [[nodiscard]] std::string describe() const {
-    return limit_->describe() + " > " + inner_.describe();
-  }
-
- private:
-  // A function of its own, so that the result is made where the caller wants it.
-  template <class Request>
-  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(typename Limit::Permit& permit,
-                                                                 const Request& request,
-                                                                 Call& call) {
-    auto result = inner_(request, call);
-    permit.settle(outcome_of(result), call.now);
-    return result;
-  }
-
-  Limit* limit_;
-  Inner inner_;
-};
-
-/// The layer of a limiter that others may share and that must outlive the stack.
-template <Limiter Limit, LayerKind place>
-class AdmitLayer {
- public:
-  static constexpr LayerKind kind = place;
-  explicit AdmitLayer(Limit& limit) noexcept : limit_(&limit) {}
   [[nodiscard]] const void* shared() const noexcept { return limit_; }
   [[nodiscard]] std::string describe() const { return limit_->describe(); }
-  template <class Inner>
-  [[nodiscard]] AdmitService<Limit, Inner> wrap(Inner inner) && {
-    return {*limit_, std::move(inner)};
-  }
 
  private:
   Limit* limit_;
 };
+
+template <Limiter Limit, LayerKind place>
+using AdmitLayer = GateLayer<AdmitGate<Limit>, place>;
 
 }  // namespace penstock

@@ -88,7 +88,7 @@ static_assert(Limiter<ConcurrencyLimit>);
 /// so that none is held while those wait or refuse.
 [[nodiscard]] inline AdmitLayer<ConcurrencyLimit, LayerKind::concurrency_limit> concurrency_limit(
     ConcurrencyLimit& limit) {
-  return AdmitLayer<ConcurrencyLimit, LayerKind::concurrency_limit>{limit};
+  return AdmitLayer<ConcurrencyLimit, LayerKind::concurrency_limit>{AdmitGate{limit}};
 }
 void concurrency_limit(const ConcurrencyLimit&&) = delete;  // name the limit: it is shared
 

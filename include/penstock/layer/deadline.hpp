@@ -6,7 +6,11 @@
 #include <string>
 #include <utility>
 
+#include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
+#include <penstock/core/outcome.hpp>
+#include <penstock/core/passage.hpp>
+#include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/policy/text.hpp>
@@ -30,8 +34,41 @@ class TimeLimitService {
   requires Service<Inner, const Request&>
   [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
                                                                    Call& call) {
-    call.deadline = std::min(call.deadline, saturating_add(call.now, limit_));
+    narrow(call);
     return inner_(request, call);
+  }
+
+  // One of those who share a coroutine (`core/passage.hpp`). To narrow again after a wait changes
+  // nothing.
+  static constexpr bool retries = shares_coroutine<Inner> && !passes_once<Inner>;
+  using Within = Next<shares_coroutine<Inner>, Inner>;
+  using Passage = typename Within::Passage;
+  [[gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
+    narrow(call);
+    return Within::enter(inner_, passage, call);
+  }
+  template <class Request>
+  auto proceed(Passage& passage, const Request& request, Call& call, Time when) {
+    return Within::proceed(inner_, passage, request, call, when);
+  }
+  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
+    Within::leave(inner_, passage, outcome, now);
+  }
+  [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
+  static constexpr bool has_line = Within::has_line;
+  [[nodiscard]] Result<void> block_in_line(Passage& passage, Call& call) noexcept {
+    return inner_.block_in_line(passage, call);
+  }
+  [[nodiscard]] auto stand_in_line(Passage& passage, Call& call) {
+    return inner_.stand_in_line(passage, call);
+  }
+  template <class R>
+  [[nodiscard]] bool wants_again(Passage& passage, Call& call, const R& result) noexcept {
+    return inner_.wants_again(passage, call, result);
+  }
+  template <class Request, class R>
+  auto again(Passage& passage, const Request& request, Call& call, const R& result) {
+    return inner_.again(passage, request, call, result);
   }
 
   [[nodiscard]] std::string describe() const {
@@ -39,6 +76,10 @@ class TimeLimitService {
   }
 
  private:
+  void narrow(Call& call) const noexcept {
+    call.deadline = std::min(call.deadline, saturating_add(call.now, limit_));
+  }
+
   Inner inner_;
   Duration limit_;
   const char* name_;

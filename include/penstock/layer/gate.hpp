@@ -10,8 +10,10 @@
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
 #include <penstock/core/outcome.hpp>
+#include <penstock/core/passage.hpp>
 #include <penstock/core/service.hpp>
-#include <penstock/exec/pause.hpp>
+#include <penstock/exec/task.hpp>
+#include <penstock/exec/wait.hpp>
 
 namespace penstock {
 
@@ -47,25 +49,19 @@ template <class Permit>
   }
 }
 
-template <Gate G, class Inner>
-class GateService;
-template <class Service>
-inline constexpr bool is_gated = false;
-template <Gate G, class Inner>
-inline constexpr bool is_gated<GateService<G, Inner>> = true;
-
-/// The permits of one call at the gates that stand next to each other, outermost first.
-template <class Service>
-struct Passage {};
-template <Gate G, class Inner>
-struct Passage<GateService<G, Inner>> {
-  std::optional<typename G::Permit> permit{};
-  [[no_unique_address]] Passage<Inner> inner{};
+/// A gate whose `admit` gives an error where one may have to wait in a line, whose end no clock
+/// knows. The other two wait there and refresh `call.now` if they did; what they give is final.
+template <class G>
+concept GateWithLine = Gate<G> && requires(G& gate, Call& call) {
+  { gate.stand_in_line(call) } -> std::same_as<Task<Result<typename G::Permit>>>;
+  { gate.block_in_line(call) }
+  noexcept->std::same_as<Result<typename G::Permit>>;
 };
 
 /// Asks the gate, waits if told to, calls, reports the outcome. The waits are here, once for
 /// blocking and once for coroutine services; they end early with `cancelled`. Gates that stand
-/// next to each other share one coroutine, the outermost one's.
+/// next to each other, or with a limit on time between them, share one walk: where one of them
+/// refuses, those outside it give back what they gave, neutrally.
 template <Gate G, class Inner>
 class GateService {
  public:
@@ -77,60 +73,74 @@ class GateService {
   requires BlockingService<Inner, const Request&>
   [[gnu::always_inline]] reply_t<Inner, const Request&> operator()(const Request& request,
                                                                    Call& call) {
-    Passage<GateService> passage;
+    Passage passage;
     for (;;) {
-      const Result<Time> ready = admit(passage, call);
-      if (!ready) return ready.error();
-      if (*ready <= call.now) return admitted(passage, request, call);
-      if (!block_until(call, *ready)) return ErrorKind::cancelled;
+      const Result<Time> when = enter(passage, call);
+      if (!when) return when.error();
+      if (*when <= call.now) return admitted(passage, request, call);
+      if (const Result<void> waited = block(passage, call, *when); !waited) return waited.error();
     }
   }
 
   template <class Request>
   requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
   operator()(const Request& request, Call& call) {
-    Passage<GateService> passage;
-    for (;;) {
-      const Result<Time> ready = admit(passage, call);
-      if (!ready) co_return ready.error();
-      if (*ready <= call.now) break;
-      const bool came = co_await pause_until(call.where(), *ready, call.stop);
-      call.now = call.where().now();
-      if (!came) co_return ErrorKind::cancelled;
-    }
-    auto result = co_await behind()(request, call);
-    keep_time<std::remove_reference_t<decltype(behind())>>(call);
-    settle(passage, outcome_of(result), call.now);
-    co_return result;
+    return go_through<const Request&, Call&>(*this, request, call);
   }
 
-  /// Goes on to the first gate that refuses or has to be waited for; from there again after the
-  /// wait. Gives when to go on: `call.now` when all gates are passed.
-  [[nodiscard, gnu::always_inline]] Result<Time> admit(Passage<GateService>& passage,
-                                                       const Call& call) noexcept {
+  // One of those who share a coroutine (`core/passage.hpp`), or a blocking walk.
+  static constexpr bool retries = false;
+  using Within = Next<passes_once<Inner>, Inner>;
+  struct Passage {
+    std::optional<typename G::Permit> permit{};
+    [[no_unique_address]] typename Within::Passage inner{};
+    [[nodiscard]] bool passed() const noexcept { return inner.passed(); }
+    void drop() noexcept {
+      inner.drop();
+      permit.reset();
+    }
+  };
+  [[nodiscard, gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
     if (!passage.permit) {
       Result<typename G::Permit> permit = gate_.admit(call);
-      if (!permit) return std::move(permit).error();
+      if (!permit) {
+        if constexpr (GateWithLine<G>) return never;
+        return std::move(permit).error();
+      }
       passage.permit.emplace(*std::move(permit));
       if (const Time ready = ready_time(*passage.permit, call.now); ready > call.now) return ready;
     }
-    if constexpr (is_gated<Inner>) {
-      return inner_.admit(passage.inner, call);
-    } else {
-      return call.now;
-    }
+    return Within::enter(inner_, passage.inner, call);
   }
-  /// Reports to all gates passed, innermost first.
-  void settle(Passage<GateService>& passage, Outcome outcome, Time now) noexcept {
-    if constexpr (is_gated<Inner>) inner_.settle(passage.inner, outcome, now);
+  template <class Request>
+  reply_t<Inner, const Request&> proceed(Passage& passage,
+                                         const Request& request,
+                                         Call& call,
+                                         Time when) {
+    if (when > call.now) return wait_and_proceed(passage, request, call, when);
+    return behind()(request, call);
+  }
+  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
+    Within::leave(inner_, passage.inner, outcome, now);
     passage.permit->settle(outcome, now);
   }
-  /// The service behind the last of these gates.
-  [[nodiscard]] auto& behind() noexcept {
-    if constexpr (is_gated<Inner>) {
-      return inner_.behind();
+  [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
+
+  static constexpr bool has_line = GateWithLine<G> || Within::has_line;
+  [[nodiscard]] Result<void> block_in_line(Passage& passage, Call& call) noexcept {
+    if constexpr (GateWithLine<G>) {
+      if (!passage.permit) return let_in(passage, gate_.block_in_line(call));
+    }
+    if constexpr (Within::has_line) return inner_.block_in_line(passage.inner, call);
+    return {};
+  }
+  [[nodiscard]] Task<Result<void>> stand_in_line(Passage& passage, Call& call) {
+    if constexpr (GateWithLine<G> && Within::has_line) {
+      return passage.permit ? inner_.stand_in_line(passage.inner, call) : stand_here(passage, call);
+    } else if constexpr (GateWithLine<G>) {
+      return stand_here(passage, call);
     } else {
-      return inner_;
+      return inner_.stand_in_line(passage.inner, call);
     }
   }
 
@@ -141,12 +151,51 @@ class GateService {
  private:
   // A function of its own, so that the result is made where the caller wants it.
   template <class Request>
-  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(Passage<GateService>& passage,
+  [[gnu::always_inline]] reply_t<Inner, const Request&> admitted(Passage& passage,
                                                                  const Request& request,
                                                                  Call& call) {
     auto result = behind()(request, call);
-    settle(passage, outcome_of(result), call.now);
+    leave(passage, outcome_of(result), call.now);
     return result;
+  }
+  Result<void> block(Passage& passage, Call& call, Time when) noexcept {
+    if constexpr (has_line) {
+      if (when == never) return block_in_line(passage, call);
+    }
+    if (!block_until(call, when)) return ErrorKind::cancelled;
+    return {};
+  }
+  // Seldom, and so in a frame of its own.
+  template <class Request>
+  reply_t<Inner, const Request&> wait_and_proceed(Passage& passage,
+                                                  const Request& request,
+                                                  Call& call,
+                                                  Time when) {
+    while (when > call.now) {
+      if constexpr (has_line) {
+        if (when == never) {
+          const Result<void> came = co_await stand_in_line(passage, call);
+          if (!came) co_return came.error();
+        }
+      }
+      if (when != never) {
+        const bool came = co_await wait_until(call.where(), when, call.stop);
+        call.now = call.where().now();
+        if (!came) co_return ErrorKind::cancelled;
+      }
+      const Result<Time> next = enter(passage, call);
+      if (!next) co_return next.error();
+      when = *next;
+    }
+    co_return co_await behind()(request, call);
+  }
+  Task<Result<void>> stand_here(Passage& passage, Call& call) {
+    co_return let_in(passage, co_await gate_.stand_in_line(call));
+  }
+  static Result<void> let_in(Passage& passage, Result<typename G::Permit> permit) noexcept {
+    if (!permit) return std::move(permit).error();
+    passage.permit.emplace(*std::move(permit));
+    return {};
   }
 
   G gate_;

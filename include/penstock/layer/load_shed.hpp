@@ -75,7 +75,7 @@ static_assert(Limiter<LoadShed>);
 /// Sheds load by `call.priority`. Outermost, or inside `deadline`: what is refused here has cost
 /// nothing else.
 [[nodiscard]] inline AdmitLayer<LoadShed, LayerKind::load_shed> load_shed(LoadShed& shed) {
-  return AdmitLayer<LoadShed, LayerKind::load_shed>{shed};
+  return AdmitLayer<LoadShed, LayerKind::load_shed>{AdmitGate{shed}};
 }
 void load_shed(const LoadShed&&) = delete;  // name it: it is shared
 

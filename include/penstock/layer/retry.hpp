@@ -10,6 +10,8 @@
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
 #include <penstock/core/outcome.hpp>
+#include <penstock/core/passage.hpp>
+#include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
 #include <penstock/exec/wait.hpp>
 #include <penstock/policy/retry_budget.hpp>
@@ -132,17 +134,46 @@ class RetryService {
   template <class Request>
   requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
   operator()(const Request& request, Call& call) {
-    const Time started = call.now;
-    Call attempt = first_attempt(call);
-    auto result = co_await inner_(request, attempt);
-    keep_time<Inner>(attempt);
-    call.now = attempt.now;
+    return go_through<const Request&, Call&>(*this, request, call);
+  }
+
+  // The first attempt shares the coroutine of its neighbours (`core/passage.hpp`).
+  static constexpr bool retries = true;
+  using Within = Next<passes_once<Inner>, Inner>;
+  struct Passage {
+    Call outside{};
+    [[no_unique_address]] typename Within::Passage inner{};
+    [[nodiscard]] bool passed() const noexcept { return inner.passed(); }
+    void drop() noexcept { inner.drop(); }
+  };
+  [[gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
+    passage.outside = call;
+    call.attempt = 1;
+    return Within::enter(inner_, passage.inner, call);
+  }
+  template <class Request>
+  auto proceed(Passage& passage, const Request& request, Call& call, Time when) {
+    return Within::proceed(inner_, passage.inner, request, call, when);
+  }
+  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
+    Within::leave(inner_, passage.inner, outcome, now);
+  }
+  [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
+  /// What the attempt made of the call ends with it, but for the time.
+  template <class R>
+  [[nodiscard]] bool wants_again(Passage& passage, Call& call, const R& result) noexcept {
+    const Time now = call.now;
+    call = passage.outside;
+    call.now = now;
     if (result) {
-      succeeded(call.now);
-    } else if (policy_.may_retry(result.error(), call.now, call.deadline)) {
-      co_return co_await retried_later(request, call, started, result.error());
+      succeeded(now);
+      return false;
     }
-    co_return result;
+    return policy_.may_retry(result.error(), now, call.deadline);
+  }
+  template <class Request, class R>
+  auto again(Passage& passage, const Request& request, Call& call, const R& result) {
+    return retried_later(request, call, passage.outside.now, result.error());
   }
 
   [[nodiscard]] std::string describe() const {
