@@ -62,7 +62,7 @@ class FrameCache {
         return;
       }
     }
-    ::operator delete(memory);
+    free(memory);
   }
 
   /// Gives what the depot keeps back to the heap, after a peak, say. *Safe from any thread.*
@@ -78,6 +78,19 @@ class FrameCache {
   static constexpr bool keeps = false;
 #else
   static constexpr bool keeps = sync::keeps_freed_frames;
+#endif
+
+// g++ 12 sees a class's own `operator new` called and this one's inside inlined, or the reverse,
+// and takes them for two allocators.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+  static void free(void* memory) noexcept {
+    ::operator delete(memory);
+  }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
 #endif
 
   struct Block {
@@ -97,7 +110,7 @@ class FrameCache {
       return std::exchange(first, first->next);
     }
     void free_all() noexcept {
-      while (count != 0) ::operator delete(pop());
+      while (count != 0) free(pop());
     }
   };
   struct Rack {

@@ -33,12 +33,15 @@ class RateLimitGate {
       return *this;
     }
     ~Permit() {
-      if (bucket_ != nullptr) bucket_->give_up(ready_, cost_);
+      if (bucket_ != nullptr) give_up();
     }
     [[nodiscard]] Time ready(Time) const noexcept { return ready_; }
     void settle(Outcome, Time) noexcept { bucket_ = nullptr; }
 
    private:
+    // Seldom: apart, so that the destructor of a spent one is a test and no call.
+    [[gnu::noinline]] void give_up() noexcept { bucket_->give_up(ready_, cost_); }
+
     TokenBucket* bucket_;  // null: spent
     double cost_;
     Time ready_;

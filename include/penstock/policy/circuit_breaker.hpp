@@ -95,8 +95,10 @@ class CircuitBreaker {
           started_(now),
           generation_(generation) {}
     void give_back() noexcept {
-      if (breaker_ != nullptr && lease_ != 0) breaker_->places_.free(place_, lease_);
+      if (breaker_ != nullptr && lease_ != 0) free_place();
     }
+    // Seldom: apart, so that the destructor of a settled one is a test and no call.
+    [[gnu::noinline]] void free_place() noexcept { breaker_->places_.free(place_, lease_); }
 
     CircuitBreaker* breaker_;  // null: settled, or not counted
     std::uint64_t lease_ = 0;  // 0: no probe
