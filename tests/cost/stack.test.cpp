@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include <penstock/core/stack.hpp>
+#include <penstock/exec/frame_cache.hpp>
+#include <penstock/exec/scope.hpp>
+#include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
@@ -125,9 +129,41 @@ TEST_F(cost_of_a_stack, a_coroutine_call_allocates_nothing_once_its_frames_are_t
   };
   sync_wait(executor_, loop());
   EXPECT_EQ(counted.clock_readings, 2 * calls);
-  // The stack, the retry, the gates together, the concurrency limit, and the leaf.
-  constexpr std::uint64_t frames = 5;
+  // The layers together, and the leaf.
+  constexpr std::uint64_t frames = 2;
   EXPECT_EQ(counted.allocations, frames_are_kept ? 0 : frames * calls);
+}
+
+// All of it, the coroutine that asks and the one that answers included.
+TEST_F(cost_of_a_stack, a_call_in_flight_holds_less_than_a_kibibyte) {
+  Semaphore answers{0};
+  auto ask = layers() | [&](int request, Call& call) -> Task<Result<int>> {
+    const Result<Semaphore::Permit> answer = co_await answers.acquire(call);
+    if (!answer) co_return answer.error();
+    co_return request + 1;
+  };
+  constexpr std::size_t calls = 16;  // as many as the concurrency limit lets in
+  std::size_t answered = 0;
+  const auto caller = [&]() -> Task<void> {
+    const Result<int> reply = co_await ask(1, call_);
+    answered += reply.value_or(0) == 2 ? 1 : 0;
+  };
+  FrameCache::trim();
+  Scope scope{executor_};
+  std::size_t held = 0;
+  const auto answer = [&]() -> Task<void> {
+    held = testing::bytes_asked_here - held;
+    EXPECT_EQ(answered, 0U);
+    answers.add(calls);
+    co_return;
+  };
+  held = testing::bytes_asked_here;
+  for (std::size_t call = 0; call < calls; ++call) scope.spawn(caller());
+  scope.spawn(answer());
+  scope.wait();
+  EXPECT_EQ(answered, calls);
+  EXPECT_LT(held / calls, 1024U);
+  EXPECT_GT(held / calls, 256U);  // they were not kept from before
 }
 
 }  // namespace

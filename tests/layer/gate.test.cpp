@@ -10,8 +10,13 @@
 #include <penstock/core/stack.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/layer/attempt_timeout.hpp>
+#include <penstock/layer/concurrency_limit.hpp>
+#include <penstock/layer/deadline.hpp>
 #include <penstock/layer/gate.hpp>
+#include <penstock/layer/observe.hpp>
 #include <penstock/layer/rate_limit.hpp>
+#include <penstock/layer/retry.hpp>
 #include <penstock/testing/manual_executor.hpp>
 
 namespace penstock {
@@ -26,6 +31,7 @@ struct Behaviour {
   std::string name;
   Duration wait{};
   bool refuses = false;
+  Duration come_back{};  // what a refusal says
 };
 
 // A gate that waits or refuses as told, and writes down what it is asked and told.
@@ -66,7 +72,11 @@ class DiaryGate {
   [[nodiscard]] Result<Permit> admit(const Call& call) noexcept {
     const auto at = std::chrono::duration_cast<std::chrono::seconds>(call.now - Time{1000s});
     diary_->push_back(behaviour_.name + " at " + std::to_string(at.count()) + "s");
-    if (behaviour_.refuses) return ErrorKind::limited;
+    if (behaviour_.refuses) {
+      Error refusal{ErrorKind::limited};
+      if (behaviour_.come_back > Duration::zero()) refusal.set_retry_after(behaviour_.come_back);
+      return refusal;
+    }
     return Permit{*diary_, behaviour_.name, saturating_add(call.now, behaviour_.wait)};
   }
   [[nodiscard]] const void* shared() const noexcept { return nullptr; }
@@ -114,16 +124,16 @@ auto gate(Diary& diary, Behaviour behaviour) {
   return GateLayer<DiaryGate, LayerKind::rate_limit>{DiaryGate{diary, std::move(behaviour)}};
 }
 
-// Stops a call at a time of the executor's.
-struct StopAt final : Timer {
-  StopAt(testing::ManualExecutor& executor, StopSource& source, Time at)
-      : Timer(&fire_it),
-        source_(source) {
+// Does something at a time of the executor's.
+template <class Work>
+struct At final : Timer {
+  At(testing::ManualExecutor& executor, Time at, Work work)
+      : Timer([](Timer& timer) noexcept { static_cast<At&>(timer).work_(); }),
+        work_(std::move(work)) {
     when = at;
     executor.arm(*this);
   }
-  static void fire_it(Timer& timer) noexcept { static_cast<StopAt&>(timer).source_.request_stop(); }
-  StopSource& source_;
+  Work work_;
 };
 
 // The same cases over a blocking and over a coroutine leaf, which shares one frame among gates.
@@ -167,7 +177,9 @@ TYPED_TEST_SUITE(gates, Modes, Names);
 TYPED_TEST(gates, are_asked_from_outside_and_told_from_inside) {
   auto& diary = this->diary_;
   EXPECT_TRUE(TypeParam::run(
-      stack(gate(diary, {"a"}), gate(diary, {"b"}), gate(diary, {"c"})), diary, this->call_));
+      stack(gate(diary, {.name = "a"}), gate(diary, {.name = "b"}), gate(diary, {.name = "c"})),
+      diary,
+      this->call_));
   EXPECT_EQ(diary,
             (Diary{"a at 0s",
                    "b at 0s",
@@ -208,7 +220,7 @@ TYPED_TEST(gates, give_back_what_they_hold_when_one_further_in_refuses) {
 TYPED_TEST(gates, give_back_what_they_hold_when_a_wait_is_stopped) {
   auto& diary = this->diary_;
   StopSource source;
-  const StopAt stop{this->executor_, source, this->executor_.now() + 3s};
+  const At stop{this->executor_, this->executor_.now() + 3s, [&] { source.request_stop(); }};
   this->call_.stop = source.token();
   const auto result = TypeParam::run(stack(gate(diary, {.name = "a", .wait = 2s}),
                                            gate(diary, {.name = "b", .wait = 1h}),
@@ -217,6 +229,107 @@ TYPED_TEST(gates, give_back_what_they_hold_when_a_wait_is_stopped) {
                                      this->call_);
   EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
   EXPECT_EQ(diary, (Diary{"a at 0s", "b at 2s", "b gives back", "a gives back"}));
+}
+
+TYPED_TEST(gates, with_a_line_are_passed_when_a_place_is_given) {
+  auto& diary = this->diary_;
+  ConcurrencyLimit limit{{.max_in_flight = 1}};
+  auto held = limit.try_acquire();
+  ASSERT_TRUE(held);
+  const At leave{this->executor_, this->executor_.now() + 3s, [&] { held->give_back(); }};
+  EXPECT_TRUE(TypeParam::run(stack(gate(diary, {.name = "a", .wait = 2s}),
+                                   concurrency_limit(limit),
+                                   gate(diary, {.name = "c"})),
+                             diary,
+                             this->call_));
+  EXPECT_EQ(diary, (Diary{"a at 0s", "c at 3s", "leaf", "c settles success", "a settles success"}));
+  EXPECT_EQ(limit.in_flight_approx(), 0U);
+}
+
+TYPED_TEST(gates, stand_in_one_line_after_another) {
+  ConcurrencyLimit outer{{.max_in_flight = 1}};
+  ConcurrencyLimit inner{{.max_in_flight = 1}};
+  auto in_outer = outer.try_acquire();
+  auto in_inner = inner.try_acquire();
+  ASSERT_TRUE(in_outer && in_inner);
+  const At first{this->executor_, this->executor_.now() + 1s, [&] { in_outer->give_back(); }};
+  const At second{this->executor_, this->executor_.now() + 2s, [&] { in_inner->give_back(); }};
+  EXPECT_TRUE(
+      TypeParam::run(stack(concurrency_limit(outer), attempt_timeout(1h), concurrency_limit(inner)),
+                     this->diary_,
+                     this->call_));
+  EXPECT_EQ(this->executor_.now(), Time{1002s});
+  EXPECT_EQ(outer.in_flight_approx() + inner.in_flight_approx(), 0U);
+}
+
+TYPED_TEST(gates, give_back_what_they_hold_when_a_line_is_left) {
+  auto& diary = this->diary_;
+  ConcurrencyLimit limit{{.max_in_flight = 1}};
+  const auto held = limit.try_acquire();
+  ASSERT_TRUE(held);
+  StopSource source;
+  const At stop{this->executor_, this->executor_.now() + 3s, [&] { source.request_stop(); }};
+  this->call_.stop = source.token();
+  const auto result = TypeParam::run(
+      stack(gate(diary, {.name = "a"}), concurrency_limit(limit), gate(diary, {.name = "c"})),
+      diary,
+      this->call_);
+  EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "a gives back"}));
+  EXPECT_EQ(limit.waiting_approx(), 0U);
+}
+
+TYPED_TEST(gates, give_back_what_they_hold_when_a_line_is_full) {
+  auto& diary = this->diary_;
+  ConcurrencyLimit limit{{.max_in_flight = 1, .max_waiting = 0}};
+  const auto held = limit.try_acquire();
+  ASSERT_TRUE(held);
+  const auto result = TypeParam::run(
+      stack(gate(diary, {.name = "a"}), concurrency_limit(limit)), diary, this->call_);
+  EXPECT_EQ(result.error().kind(), ErrorKind::overloaded);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "a gives back"}));
+}
+
+// Nothing of an attempt is held while the retry waits, and each attempt asks anew.
+TYPED_TEST(gates, inside_a_retry_hold_nothing_between_its_attempts) {
+  auto& diary = this->diary_;
+  const auto result =
+      TypeParam::run(stack(retry(RetryPolicy{{.max_attempts = 2}}),
+                           gate(diary, {.name = "a"}),
+                           gate(diary, {.name = "b", .refuses = true, .come_back = 5s})),
+                     diary,
+                     this->call_);
+  EXPECT_EQ(result.error().kind(), ErrorKind::limited);
+  EXPECT_EQ(diary,
+            (Diary{"a at 0s", "b at 0s", "a gives back", "a at 5s", "b at 5s", "a gives back"}));
+}
+
+TYPED_TEST(gates, start_a_limit_on_time_among_them_when_it_is_reached) {
+  auto& diary = this->diary_;
+  Time deadline{};
+  const auto look = [&](const Call& call, const Error*) noexcept { deadline = call.deadline; };
+  EXPECT_TRUE(TypeParam::run(stack(gate(diary, {.name = "a", .wait = 2s}),
+                                   attempt_timeout(10s),
+                                   gate(diary, {.name = "b", .wait = 3s}),
+                                   observe(look)),
+                             diary,
+                             this->call_));
+  EXPECT_EQ(deadline, Time{1012s});
+}
+
+TYPED_TEST(gates, are_not_asked_for_a_call_that_is_over_before_it_starts) {
+  auto& diary = this->diary_;
+  const auto ask = [&](Call call) {
+    return TypeParam::run(
+               stack(deadline(1h), retry(RetryPolicy{}), gate(diary, {.name = "a"})), diary, call)
+        .error()
+        .kind();
+  };
+  StopSource source;
+  source.request_stop();
+  EXPECT_EQ(ask({.stop = source.token(), .executor = &this->executor_}), ErrorKind::cancelled);
+  EXPECT_EQ(ask({.deadline = Time{999s}, .executor = &this->executor_}), ErrorKind::deadline);
+  EXPECT_EQ(diary, Diary{});
 }
 
 TYPED_TEST(gates, of_two_rate_limits_take_from_both_or_from_none) {
@@ -237,14 +350,15 @@ TYPED_TEST(gates, of_two_rate_limits_take_from_both_or_from_none) {
 
 TYPED_TEST(gates, tell_what_a_throwing_leaf_did) {
   auto& diary = this->diary_;
-  auto ask = stack(gate(diary, {"a"})) | [](int) -> Result<int> { throw 1; };
+  auto ask = stack(gate(diary, {.name = "a"})) | [](int) -> Result<int> { throw 1; };
   EXPECT_EQ(ask(0, this->call_).error().kind(), ErrorKind::exception);
   EXPECT_EQ(diary.back(), "a settles exception");
 }
 
 TYPED_TEST(gates, describe_themselves_in_order) {
   auto& diary = this->diary_;
-  auto ask = stack(gate(diary, {"a"}), gate(diary, {"b"})) | [](int) -> Result<int> { return 1; };
+  auto ask = stack(gate(diary, {.name = "a"}), gate(diary, {.name = "b"})) |
+             [](int) -> Result<int> { return 1; };
   EXPECT_EQ(describe(ask), "a > b > leaf");
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 void* counted(std::size_t size, std::size_t alignment) noexcept {
   ++penstock::testing::allocations_here;
+  penstock::testing::bytes_asked_here += size;
   penstock::testing::allocations_everywhere.fetch_add(1, std::memory_order_relaxed);
   if (alignment <= alignof(std::max_align_t)) return std::malloc(size == 0 ? 1 : size);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
