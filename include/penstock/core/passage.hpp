@@ -93,19 +93,17 @@ class Walk {
   using Passage = typename First::Passage;
   using Reply = reply_t<S, const Request&>;
 
-  static Reply start(S& service, Passage& passage, const Request& request, Call& call, bool&) {
+  static Reply start(S& service, Passage& passage, const Request& request, Call& call) {
     const Result<Time> when = First::enter(service, passage, call);
     if (!when) return AsyncReply<Reply>::ready(when.error());
     return First::proceed(service, passage, request, call, *when);
   }
-  /// The same where a call enters its stack, unless it is over already.
-  static Reply begin(
-      S& service, Passage& passage, const Request& request, Call& call, bool& is_last) {
-    if (const Result<void> begun = penstock::begin(call); !begun) {
-      is_last = true;
+  /// The same where a call enters its stack. One that is over already enters no passage, and no
+  /// retry repeats it.
+  static Reply begin(S& service, Passage& passage, const Request& request, Call& call) {
+    if (const Result<void> begun = penstock::begin(call); !begun)
       return AsyncReply<Reply>::ready(begun.error());
-    }
-    return start(service, passage, request, call, is_last);
+    return start(service, passage, request, call);
   }
   /// True: what `next` will give is the result instead of this one.
   template <class R>
@@ -139,10 +137,9 @@ template <class Held, class Given, class S>
 reply_t<S, const std::remove_cvref_t<Held>&> go_through(S& service, Held request, Given call) {
   using Here = Walk<S, std::remove_cvref_t<Held>>;
   typename Here::Passage passage;
-  bool is_last = false;
-  auto next = std::is_reference_v<Given> ? Here::start(service, passage, request, call, is_last)
-                                         : Here::begin(service, passage, request, call, is_last);
-  for (;; is_last = true) {
+  auto next = std::is_reference_v<Given> ? Here::start(service, passage, request, call)
+                                         : Here::begin(service, passage, request, call);
+  for (bool is_last = false;; is_last = true) {
     auto result = co_await std::move(next);
     if (is_last || !Here::goes_on(service, passage, request, call, result, next)) co_return result;
   }
