@@ -332,6 +332,51 @@ TYPED_TEST(gates, are_not_asked_for_a_call_that_is_over_before_it_starts) {
   EXPECT_EQ(diary, Diary{});
 }
 
+TYPED_TEST(gates, tell_an_observer_among_them_of_what_is_refused_inside_it) {
+  auto& diary = this->diary_;
+  const auto look = [&](const Call&, const Error* error) noexcept {
+    diary.push_back(error == nullptr ? "observed" : "observed a refusal");
+  };
+  EXPECT_TRUE(
+      TypeParam::run(stack(gate(diary, {.name = "a"}), observe(look), gate(diary, {.name = "b"})),
+                     diary,
+                     this->call_));
+  EXPECT_FALSE(TypeParam::run(
+      stack(gate(diary, {.name = "c"}), observe(look), gate(diary, {.name = "d", .refuses = true})),
+      diary,
+      this->call_));
+  EXPECT_FALSE(TypeParam::run(
+      stack(gate(diary, {.name = "e", .refuses = true}), observe(look)), diary, this->call_));
+  EXPECT_EQ(diary,
+            (Diary{"a at 0s",
+                   "b at 0s",
+                   "leaf",
+                   "b settles success",
+                   "observed",
+                   "a settles success",
+                   "c at 0s",
+                   "d at 0s",
+                   "observed a refusal",
+                   "c gives back",
+                   "e at 0s"}));
+}
+
+// The leaf may be a stack of its own, or layers that are no gates stand in between.
+TYPED_TEST(gates, of_a_bucket_take_nothing_for_what_was_refused_before_it_was_sent) {
+  TokenBucket bucket{{.rate = 10, .per = 1h}};
+  const auto fail = [&](ErrorKind kind) {
+    const auto answer = [kind](int) -> Result<int> { return kind; };
+    auto ask = stack(rate_limit(bucket)) | answer;
+    EXPECT_EQ(ask(0, this->call_).error().kind(), kind);
+  };
+  fail(ErrorKind::circuit_open);
+  EXPECT_NEAR(bucket.available_approx(this->executor_.now()), 10, 0.01);
+  fail(ErrorKind::unavailable);
+  EXPECT_NEAR(bucket.available_approx(this->executor_.now()), 9, 0.01);
+  fail(ErrorKind::cancelled);
+  EXPECT_NEAR(bucket.available_approx(this->executor_.now()), 8, 0.01);
+}
+
 TYPED_TEST(gates, of_two_rate_limits_take_from_both_or_from_none) {
   TokenBucket requests{{.rate = 10, .per = 1h}};
   TokenBucket tokens{{.rate = 5, .per = 1h}};

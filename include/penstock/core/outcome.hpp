@@ -96,6 +96,13 @@ template <class T>
   return result ? Outcome::success : outcome_of(result.error().kind());
 }
 
+/// Whether the other side may have seen the request of a call that failed so: not where we refused
+/// it ourselves, or its time was over, before any attempt.
+[[nodiscard]] inline bool may_have_been_sent(const Error& error) noexcept {
+  return outcome_of(error.kind()) != Outcome::neutral || error.kind() == ErrorKind::cancelled ||
+         !error.history().empty();
+}
+
 /// A set of outcomes, in one word: which of them a policy counts as failures, say.
 class OutcomeSet {
  public:

@@ -2,13 +2,11 @@
 #pragma once
 
 #include <coroutine>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
-#include <penstock/core/outcome.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
 
@@ -20,8 +18,9 @@ namespace penstock {
 /// - `enter(passage, call)`: when to go on. `call.now` if all of them are passed; a later time, or
 ///   `never` for the end of a line, where one has to be waited for; or the error of who refuses;
 /// - `proceed(passage, request, call, when)`: waits, if that has to be, and calls what is behind;
-/// - `passage.passed()`: it came to that. Then `leave(passage, outcome, now)` reports how it went,
-///   innermost first; else `passage.drop()` gives everything back;
+/// - `leave(passage, result, call)`: tells each of them how it went, innermost first. Where
+///   `passage.passed()` is false, it never came to the call behind, and what they hold is given
+///   back;
 /// - `behind()`: the service behind the last of them;
 /// - where `has_line` is true, `block_in_line(passage, call)` and `stand_in_line(passage, call)`
 ///   wait in the line that `enter` has come to;
@@ -48,7 +47,6 @@ struct Next {
   struct Passage {
     bool reached = false;
     [[nodiscard]] bool passed() const noexcept { return reached; }
-    void drop() noexcept {}
   };
   static constexpr bool has_line = false;
   [[gnu::always_inline]] static Result<Time> enter(Inner&,
@@ -61,7 +59,8 @@ struct Next {
   static auto proceed(Inner& inner, Passage&, const Request& request, Call& call, Time) {
     return inner(request, call);
   }
-  static void leave(Inner&, Passage&, Outcome, Time) noexcept {}
+  template <class R>
+  static void leave(Inner&, Passage&, const R&, const Call&) noexcept {}
   [[nodiscard]] static Inner& behind(Inner& inner) noexcept { return inner; }
 };
 template <class Inner>
@@ -78,8 +77,9 @@ struct Next<true, Inner> {
       Inner& inner, Passage& passage, const Request& request, Call& call, Time when) {
     return inner.proceed(passage, request, call, when);
   }
-  static void leave(Inner& inner, Passage& passage, Outcome outcome, Time now) noexcept {
-    inner.leave(passage, outcome, now);
+  template <class R>
+  static void leave(Inner& inner, Passage& passage, const R& result, const Call& call) noexcept {
+    inner.leave(passage, result, call);
   }
   [[nodiscard]] static auto& behind(Inner& inner) noexcept { return inner.behind(); }
 };
@@ -114,12 +114,8 @@ class Walk {
                       const R& result,
                       Reply& next) {
     if constexpr (shares_coroutine<S>) {
-      if (passage.passed()) {
-        keep_time<std::remove_reference_t<decltype(service.behind())>>(call);
-        service.leave(passage, outcome_of(result), call.now);
-      } else {
-        passage.drop();
-      }
+      if (passage.passed()) keep_time<std::remove_reference_t<decltype(service.behind())>>(call);
+      service.leave(passage, result, call);
       if constexpr (S::retries) {
         if (service.wants_again(passage, call, result)) {
           next = service.again(passage, request, call, result);

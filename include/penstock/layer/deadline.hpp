@@ -8,7 +8,6 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
-#include <penstock/core/outcome.hpp>
 #include <penstock/core/passage.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
@@ -51,8 +50,9 @@ class TimeLimitService {
   auto proceed(Passage& passage, const Request& request, Call& call, Time when) {
     return Within::proceed(inner_, passage, request, call, when);
   }
-  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
-    Within::leave(inner_, passage, outcome, now);
+  template <class R>
+  void leave(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::leave(inner_, passage, result, call);
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
   static constexpr bool has_line = Within::has_line;

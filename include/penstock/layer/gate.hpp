@@ -21,8 +21,9 @@ namespace penstock {
 ///
 /// `admit(call)` gives a permit or the refusal. `permit.ready(now)` is when the call may go on,
 /// now or later; a permit without it never has to wait. `permit.settle(outcome, now)` reports how
-/// it went, once. A permit that is destroyed unsettled gives back what it holds, neutrally: no
-/// cancel, timeout or exception leaks one.
+/// it went, once; a permit that has `settle(result, now)` is told that way. A permit that is
+/// destroyed unsettled gives back what it holds, neutrally: no cancel, timeout or exception leaks
+/// one.
 template <class G>
 concept Gate = requires(G& gate, const G& constant, const Call& call) {
   typename G::Permit;
@@ -37,6 +38,14 @@ concept Gate = requires(G& gate, const G& constant, const Call& call) {
   };
 };
 
+template <class Permit, class R>
+void settle_by(Permit& permit, const R& result, Time now) noexcept {
+  if constexpr (requires { permit.settle(result, now); }) {
+    permit.settle(result, now);
+  } else {
+    permit.settle(outcome_of(result), now);
+  }
+}
 template <class Permit>
 [[nodiscard]] Time ready_time(const Permit& permit, Time now) noexcept {
   if constexpr (requires {
@@ -76,9 +85,10 @@ class GateService {
     Passage passage;
     for (;;) {
       const Result<Time> when = enter(passage, call);
-      if (!when) return when.error();
+      if (!when) return refused<Request>(passage, when.error(), call);
       if (*when <= call.now) return admitted(passage, request, call);
-      if (const Result<void> waited = block(passage, call, *when); !waited) return waited.error();
+      if (const Result<void> waited = block(passage, call, *when); !waited)
+        return refused<Request>(passage, waited.error(), call);
     }
   }
 
@@ -95,10 +105,6 @@ class GateService {
     std::optional<typename G::Permit> permit{};
     [[no_unique_address]] typename Within::Passage inner{};
     [[nodiscard]] bool passed() const noexcept { return inner.passed(); }
-    void drop() noexcept {
-      inner.drop();
-      permit.reset();
-    }
   };
   [[nodiscard, gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
     if (!passage.permit) {
@@ -120,9 +126,14 @@ class GateService {
     if (when > call.now) return wait_and_proceed(passage, request, call, when);
     return behind()(request, call);
   }
-  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
-    Within::leave(inner_, passage.inner, outcome, now);
-    passage.permit->settle(outcome, now);
+  template <class R>
+  void leave(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::leave(inner_, passage.inner, result, call);
+    if (passage.passed()) {
+      settle_by(*passage.permit, result, call.now);
+    } else {
+      passage.permit.reset();
+    }
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
 
@@ -155,7 +166,15 @@ class GateService {
                                                                  const Request& request,
                                                                  Call& call) {
     auto result = behind()(request, call);
-    leave(passage, outcome_of(result), call.now);
+    leave(passage, result, call);
+    return result;
+  }
+  template <class Request>
+  [[gnu::always_inline]] reply_t<Inner, const Request&> refused(Passage& passage,
+                                                                const Error& refusal,
+                                                                const Call& call) noexcept {
+    reply_t<Inner, const Request&> result{refusal};
+    leave(passage, result, call);
     return result;
   }
   Result<void> block(Passage& passage, Call& call, Time when) noexcept {

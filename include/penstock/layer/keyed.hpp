@@ -64,6 +64,10 @@ class KeyedGate {
     void settle(Outcome outcome, Time now) noexcept {
       if (inner_) inner_->settle(outcome, now);
     }
+    template <class Reply>
+    void settle(const Result<Reply>& result, Time now) noexcept {
+      if (inner_) settle_by(*inner_, result, now);
+    }
 
    private:
     friend KeyedGate;

@@ -8,6 +8,8 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/layer.hpp>
+#include <penstock/core/passage.hpp>
+#include <penstock/core/result.hpp>
 #include <penstock/core/service.hpp>
 
 namespace penstock {
@@ -39,10 +41,37 @@ class ObserveService {
   template <class Request>
   requires AsyncService<Inner, const Request&> reply_t<Inner, const Request&>
   operator()(const Request& request, Call& call) {
-    auto result = co_await inner_(request, call);
-    keep_time<Inner>(call);
-    tell(call, result);
-    co_return result;
+    return go_through<const Request&, Call&>(*this, request, call);
+  }
+
+  // One of those who share a coroutine (`core/passage.hpp`).
+  static constexpr bool retries = false;
+  using Within = Next<passes_once<Inner>, Inner>;
+  struct Passage {
+    bool entered = false;
+    [[no_unique_address]] typename Within::Passage inner{};
+    [[nodiscard]] bool passed() const noexcept { return inner.passed(); }
+  };
+  [[gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
+    passage.entered = true;
+    return Within::enter(inner_, passage.inner, call);
+  }
+  template <class Request>
+  auto proceed(Passage& passage, const Request& request, Call& call, Time when) {
+    return Within::proceed(inner_, passage.inner, request, call, when);
+  }
+  template <class R>
+  void leave(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::leave(inner_, passage.inner, result, call);
+    if (passage.entered) tell(call, result);
+  }
+  [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
+  static constexpr bool has_line = Within::has_line;
+  [[nodiscard]] Result<void> block_in_line(Passage& passage, Call& call) noexcept {
+    return inner_.block_in_line(passage.inner, call);
+  }
+  [[nodiscard]] auto stand_in_line(Passage& passage, Call& call) {
+    return inner_.stand_in_line(passage.inner, call);
   }
 
   [[nodiscard]] std::string describe() const { return "observe > " + inner_.describe(); }

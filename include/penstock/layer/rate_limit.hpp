@@ -6,6 +6,8 @@
 #include <utility>
 
 #include <penstock/core/layer.hpp>
+#include <penstock/core/outcome.hpp>
+#include <penstock/core/result.hpp>
 #include <penstock/layer/gate.hpp>
 #include <penstock/policy/token_bucket.hpp>
 
@@ -37,6 +39,11 @@ class RateLimitGate {
     }
     [[nodiscard]] Time ready(Time) const noexcept { return ready_; }
     void settle(Outcome, Time) noexcept { bucket_ = nullptr; }
+    template <class Reply>
+    void settle(const Result<Reply>& result, Time) noexcept {
+      if (!result && !may_have_been_sent(result.error())) give_up();
+      bucket_ = nullptr;
+    }
 
    private:
     // Seldom: apart, so that the destructor of a spent one is a test and no call.
@@ -76,8 +83,9 @@ class RateLimitGate {
 };
 
 /// Meters calls with a bucket that others may share and that must outlive the stack. Inside
-/// `retry`, so that every attempt is metered. What it gave stays spent when a layer inside it
-/// refuses; several limits that are to be taken all or none belong in one `LimitSet`.
+/// `retry`, so that every attempt is metered. What it gave comes back when a layer inside refuses
+/// before anything was sent; several limits that are to be taken all or none belong in one
+/// `LimitSet`.
 [[nodiscard]] inline GateLayer<RateLimitGate, LayerKind::rate_limit> rate_limit(
     TokenBucket& bucket, Cost cost = Cost::weight, Duration max_wait = Duration::max()) {
   return GateLayer<RateLimitGate, LayerKind::rate_limit>{RateLimitGate{bucket, cost, max_wait}};

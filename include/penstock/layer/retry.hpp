@@ -144,7 +144,6 @@ class RetryService {
     Call outside{};
     [[no_unique_address]] typename Within::Passage inner{};
     [[nodiscard]] bool passed() const noexcept { return inner.passed(); }
-    void drop() noexcept { inner.drop(); }
   };
   [[gnu::always_inline]] Result<Time> enter(Passage& passage, Call& call) noexcept {
     passage.outside = call;
@@ -155,8 +154,9 @@ class RetryService {
   auto proceed(Passage& passage, const Request& request, Call& call, Time when) {
     return Within::proceed(inner_, passage.inner, request, call, when);
   }
-  void leave(Passage& passage, Outcome outcome, Time now) noexcept {
-    Within::leave(inner_, passage.inner, outcome, now);
+  template <class R>
+  void leave(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::leave(inner_, passage.inner, result, call);
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
   /// What the attempt made of the call ends with it, but for the time.
