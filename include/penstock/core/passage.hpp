@@ -18,9 +18,9 @@ namespace penstock {
 /// - `enter(passage, call)`: when to go on. `call.now` if all of them are passed; a later time, or
 ///   `never` for the end of a line, where one has to be waited for; or the error of who refuses;
 /// - `proceed(passage, request, call, when)`: waits, if that has to be, and calls what is behind;
-/// - `leave(passage, result, call)`: tells each of them how it went, innermost first. Where
-///   `passage.passed()` is false, it never came to the call behind, and what they hold is given
-///   back;
+/// - `settle(passage, result, call)`: tells each of them how the call behind went, innermost first;
+///   `drop(passage, result, call)`, where it never came to that, gives back what they hold.
+///   `passage.passed()` says which;
 /// - `behind()`: the service behind the last of them;
 /// - where `has_line` is true, `block_in_line(passage, call)` and `stand_in_line(passage, call)`
 ///   wait in the line that `enter` has come to;
@@ -60,7 +60,9 @@ struct Next {
     return inner(request, call);
   }
   template <class R>
-  static void leave(Inner&, Passage&, const R&, const Call&) noexcept {}
+  static void settle(Inner&, Passage&, const R&, const Call&) noexcept {}
+  template <class R>
+  static void drop(Inner&, Passage&, const R&, const Call&) noexcept {}
   [[nodiscard]] static Inner& behind(Inner& inner) noexcept { return inner; }
 };
 template <class Inner>
@@ -78,8 +80,15 @@ struct Next<true, Inner> {
     return inner.proceed(passage, request, call, when);
   }
   template <class R>
-  static void leave(Inner& inner, Passage& passage, const R& result, const Call& call) noexcept {
-    inner.leave(passage, result, call);
+  [[gnu::always_inline]] static void settle(Inner& inner,
+                                            Passage& passage,
+                                            const R& result,
+                                            const Call& call) noexcept {
+    inner.settle(passage, result, call);
+  }
+  template <class R>
+  static void drop(Inner& inner, Passage& passage, const R& result, const Call& call) noexcept {
+    inner.drop(passage, result, call);
   }
   [[nodiscard]] static auto& behind(Inner& inner) noexcept { return inner.behind(); }
 };
@@ -114,8 +123,12 @@ class Walk {
                       const R& result,
                       Reply& next) {
     if constexpr (shares_coroutine<S>) {
-      if (passage.passed()) keep_time<std::remove_reference_t<decltype(service.behind())>>(call);
-      service.leave(passage, result, call);
+      if (passage.passed()) {
+        keep_time<std::remove_reference_t<decltype(service.behind())>>(call);
+        service.settle(passage, result, call);
+      } else {
+        service.drop(passage, result, call);
+      }
       if constexpr (S::retries) {
         if (service.wants_again(passage, call, result)) {
           next = service.again(passage, request, call, result);

@@ -51,8 +51,12 @@ class TimeLimitService {
     return Within::proceed(inner_, passage, request, call, when);
   }
   template <class R>
-  void leave(Passage& passage, const R& result, const Call& call) noexcept {
-    Within::leave(inner_, passage, result, call);
+  [[gnu::always_inline]] void settle(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::settle(inner_, passage, result, call);
+  }
+  template <class R>
+  void drop(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::drop(inner_, passage, result, call);
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
   static constexpr bool has_line = Within::has_line;

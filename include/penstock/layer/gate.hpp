@@ -39,7 +39,7 @@ concept Gate = requires(G& gate, const G& constant, const Call& call) {
 };
 
 template <class Permit, class R>
-void settle_by(Permit& permit, const R& result, Time now) noexcept {
+[[gnu::always_inline]] inline void settle_by(Permit& permit, const R& result, Time now) noexcept {
   if constexpr (requires { permit.settle(result, now); }) {
     permit.settle(result, now);
   } else {
@@ -127,13 +127,14 @@ class GateService {
     return behind()(request, call);
   }
   template <class R>
-  void leave(Passage& passage, const R& result, const Call& call) noexcept {
-    Within::leave(inner_, passage.inner, result, call);
-    if (passage.passed()) {
-      settle_by(*passage.permit, result, call.now);
-    } else {
-      passage.permit.reset();
-    }
+  [[gnu::always_inline]] void settle(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::settle(inner_, passage.inner, result, call);
+    settle_by(*passage.permit, result, call.now);
+  }
+  template <class R>
+  void drop(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::drop(inner_, passage.inner, result, call);
+    passage.permit.reset();
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
 
@@ -166,7 +167,7 @@ class GateService {
                                                                  const Request& request,
                                                                  Call& call) {
     auto result = behind()(request, call);
-    leave(passage, result, call);
+    settle(passage, result, call);
     return result;
   }
   template <class Request>
@@ -174,7 +175,7 @@ class GateService {
                                                                 const Error& refusal,
                                                                 const Call& call) noexcept {
     reply_t<Inner, const Request&> result{refusal};
-    leave(passage, result, call);
+    drop(passage, result, call);
     return result;
   }
   Result<void> block(Passage& passage, Call& call, Time when) noexcept {

@@ -61,8 +61,13 @@ class ObserveService {
     return Within::proceed(inner_, passage.inner, request, call, when);
   }
   template <class R>
-  void leave(Passage& passage, const R& result, const Call& call) noexcept {
-    Within::leave(inner_, passage.inner, result, call);
+  [[gnu::always_inline]] void settle(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::settle(inner_, passage.inner, result, call);
+    tell(call, result);
+  }
+  template <class R>
+  void drop(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::drop(inner_, passage.inner, result, call);
     if (passage.entered) tell(call, result);
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }

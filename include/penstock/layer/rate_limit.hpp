@@ -34,9 +34,7 @@ class RateLimitGate {
       std::swap(ready_, other.ready_);
       return *this;
     }
-    ~Permit() {
-      if (bucket_ != nullptr) give_up();
-    }
+    [[gnu::always_inline]] ~Permit() { give_up(); }
     [[nodiscard]] Time ready(Time) const noexcept { return ready_; }
     void settle(Outcome, Time) noexcept { bucket_ = nullptr; }
     template <class Reply>
@@ -46,8 +44,9 @@ class RateLimitGate {
     }
 
    private:
-    // Seldom: apart, so that the destructor of a spent one is a test and no call.
-    [[gnu::noinline]] void give_up() noexcept { bucket_->give_up(ready_, cost_); }
+    [[gnu::always_inline]] void give_up() noexcept {
+      if (bucket_ != nullptr) bucket_->give_up(ready_, cost_);
+    }
 
     TokenBucket* bucket_;  // null: spent
     double cost_;

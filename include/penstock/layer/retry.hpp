@@ -155,8 +155,12 @@ class RetryService {
     return Within::proceed(inner_, passage.inner, request, call, when);
   }
   template <class R>
-  void leave(Passage& passage, const R& result, const Call& call) noexcept {
-    Within::leave(inner_, passage.inner, result, call);
+  [[gnu::always_inline]] void settle(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::settle(inner_, passage.inner, result, call);
+  }
+  template <class R>
+  void drop(Passage& passage, const R& result, const Call& call) noexcept {
+    Within::drop(inner_, passage.inner, result, call);
   }
   [[nodiscard]] auto& behind() noexcept { return Within::behind(inner_); }
   /// What the attempt made of the call ends with it, but for the time.

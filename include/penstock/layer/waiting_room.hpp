@@ -41,6 +41,11 @@ class WaitingRoom {
     Duration max_wait;
   };
 
+// g++ 12 follows an optional place's moves without its flag and then warns about one not there.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
   /// The right to be inside. Movable; *one thread at a time*. Given back when destroyed.
   class [[nodiscard]] Place {
    public:
@@ -64,6 +69,9 @@ class WaitingRoom {
     explicit Place(WaitingRoom& room) noexcept : room_(&room) {}
     WaitingRoom* room_;  // null: given back
   };
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
   explicit WaitingRoom(const Options& options) noexcept
       : options_(options),
@@ -130,7 +138,9 @@ class WaitingRoom {
   [[nodiscard]] Admission now() const noexcept {
     return Admission::unpack(word_.load(std::memory_order_relaxed));
   }
-  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const Options& options() const noexcept {
+    return options_;
+  }
 
  private:
   // One wait. `linked` and `refused` are guarded by mutex_ until the wait has ended.

@@ -69,18 +69,20 @@ class CircuitBreaker {
       refused_ = other.refused_;
       return *this;
     }
-    ~Permit() { give_back(); }
+    [[gnu::always_inline]] ~Permit() { give_back(); }
 
     /// Reports how the call ended, once, and that it took from `admit` until `now`. A second
     /// report is ignored, and so is the report of a call that was admitted in an earlier state of
     /// the breaker.
-    void settle(Outcome outcome, Time now, std::uint64_t chance = 0) noexcept {
+    [[gnu::always_inline]] void settle(Outcome outcome,
+                                       Time now,
+                                       std::uint64_t chance = 0) noexcept {
       CircuitBreaker* const breaker = std::exchange(breaker_, nullptr);
       if (breaker == nullptr) return;
       if (lease_ == 0) {
-        breaker->settle_call(*this, outcome, now, chance);
+        breaker->settle_call({started_, generation_}, outcome, now, chance);
       } else {
-        breaker->settle_probe(*this, outcome, now, chance);
+        breaker->settle_probe({started_, place_, lease_}, outcome, now, chance);
       }
     }
     [[nodiscard]] bool is_probe() const noexcept { return lease_ != 0; }
@@ -94,11 +96,9 @@ class CircuitBreaker {
         : breaker_(breaker),
           started_(now),
           generation_(generation) {}
-    void give_back() noexcept {
-      if (breaker_ != nullptr && lease_ != 0) free_place();
+    [[gnu::always_inline]] void give_back() noexcept {
+      if (breaker_ != nullptr && lease_ != 0) breaker_->places_.free(place_, lease_);
     }
-    // Seldom: apart, so that the destructor of a settled one is a test and no call.
-    [[gnu::noinline]] void free_place() noexcept { breaker_->places_.free(place_, lease_); }
 
     CircuitBreaker* breaker_;  // null: settled, or not counted
     std::uint64_t lease_ = 0;  // 0: no probe
@@ -176,6 +176,17 @@ class CircuitBreaker {
     return {settings.window, settings.window_calls, settings.stripes};
   }
 
+  // What a permit says of its call, as values: so it can live in registers.
+  struct CountedCall {
+    Time started;
+    std::uint16_t generation;
+  };
+  struct Probe {
+    Time started;
+    std::uint32_t place;
+    std::uint64_t lease;
+  };
+
   Result<Permit> admit_by_step(Time now, std::uint64_t chance) noexcept {
     for (;;) {
       std::uint64_t word = circuit_.load();
@@ -223,30 +234,29 @@ class CircuitBreaker {
     return error;
   }
 
-  [[nodiscard]] bool was_slow(const Permit& permit, Time now) const noexcept {
-    return options_.judges_slowness() &&
-           elapsed_between(permit.started_, now) >= options_.slow_after;
+  [[nodiscard]] bool was_slow(Time started, Time now) const noexcept {
+    return options_.judges_slowness() && elapsed_between(started, now) >= options_.slow_after;
   }
 
-  void settle_call(const Permit& call, Outcome outcome, Time now, std::uint64_t chance) noexcept {
+  [[gnu::always_inline]] void settle_call(CountedCall call,
+                                          Outcome outcome,
+                                          Time now,
+                                          std::uint64_t chance) noexcept {
     const bool failed = options_.failures.contains(outcome);
     if (!failed && !options_.successes.contains(outcome)) return;
     const std::uint64_t word = circuit_.load();
-    if (!Circuit::is(word, State::closed, call.generation_)) return;
+    if (!Circuit::is(word, State::closed, call.generation)) return;
     // A late thread that passes the test above and is then overtaken counts in the era of its
     // own generation, where nobody looks any more.
-    failures_.record(now, call.generation_, failed ? Sample::failure : Sample::success);
+    failures_.record(now, call.generation, failed ? Sample::failure : Sample::success);
     if (failed || more_rules_) [[unlikely]]
       judge_call(call, failed, word, now, chance);
   }
 
-  [[gnu::noinline]] void judge_call(const Permit& call,
-                                    bool failed,
-                                    std::uint64_t word,
-                                    Time now,
-                                    std::uint64_t chance) noexcept {
-    const std::uint16_t generation = call.generation_;
-    const bool slow = was_slow(call, now);
+  [[gnu::noinline]] void judge_call(
+      CountedCall call, bool failed, std::uint64_t word, Time now, std::uint64_t chance) noexcept {
+    const std::uint16_t generation = call.generation;
+    const bool slow = was_slow(call.started, now);
     if (options_.judges_slowness()) {
       slow_.record(now, generation, slow ? Sample::failure : Sample::success);
     }
@@ -267,17 +277,20 @@ class CircuitBreaker {
     if (options_.trip_rule().opens(seen)) open(word, now, chance);
   }
 
-  void settle_probe(const Permit& probe, Outcome outcome, Time now, std::uint64_t chance) noexcept {
+  [[gnu::noinline]] void settle_probe(Probe probe,
+                                      Outcome outcome,
+                                      Time now,
+                                      std::uint64_t chance) noexcept {
     const bool failed = options_.failures.contains(outcome);
     const bool judged = failed || options_.successes.contains(outcome);
-    const Lease mine = Lease::unpack(probe.lease_);
+    const Lease mine = Lease::unpack(probe.lease);
     const bool late = lapsed(mine, now);
     if (late ? options_.lapsed_probe == LapsedProbe::neutral : !judged) {
-      return places_.free(probe.place_, probe.lease_);
+      return places_.free(probe.place, probe.lease);
     }
-    const bool fails = late || failed || was_slow(probe, now);
+    const bool fails = late || failed || was_slow(probe.started, now);
     const LeaseState verdict = fails ? LeaseState::failed : LeaseState::succeeded;
-    if (!places_.settle(probe.place_, probe.lease_, verdict)) return;
+    if (!places_.settle(probe.place, probe.lease, verdict)) return;
     judge_probes(mine.generation, now, chance);
   }
 

@@ -112,8 +112,9 @@ class ProbePlaces {
     return places_[place].compare_exchange_strong(
         lease, Lease{verdict, mine.generation, mine.until}.pack());
   }
-  /// Gives a place back without a verdict, if it is still the holder's.
-  void free(std::uint32_t place, std::uint64_t lease) noexcept {
+  /// Gives a place back without a verdict, if it is still the holder's. Never inlined, and takes
+  /// values: a permit that holds no place can live in registers.
+  [[gnu::noinline]] void free(std::uint32_t place, std::uint64_t lease) noexcept {
     places_[place].compare_exchange_strong(lease, Lease{}.pack());
   }
 

@@ -90,7 +90,7 @@ class TokenBucket {
   }
   /// Gives back what was granted for `ready` and will not be used, but for what others have
   /// reserved behind it.
-  void give_up(Time ready, double cost = 1) noexcept {
+  [[gnu::noinline]] void give_up(Time ready, double cost = 1) noexcept {
     put_back([&](Gcra::State state) { return gcra_.give_up(state, ready, cost); });
   }
 
