@@ -32,6 +32,32 @@ TEST(slow_start, the_clock_begins_at_the_share_and_ends_at_full_speed) {
   EXPECT_EQ(slow.slowed(start, start + 110s), start + 106s);
 }
 
+TEST(slow_start, the_clock_is_behind_by_whole_nanoseconds_rounded_up) {
+  const SlowStart slow{{.ramp = 10s}};
+  EXPECT_EQ(slow.slowed(start, start + 1ns), start);
+  const SlowStart hardly{{.ramp = 1ns, .share = 0.999}};
+  EXPECT_EQ(hardly.slowed(start, start + 1ns), start);
+  EXPECT_EQ(hardly.slowed(start, start + 3ns), start + 2ns);
+}
+
+TEST(slow_start, without_a_ramp_the_clock_is_time_itself) {
+  const SlowStart none{{}};
+  EXPECT_EQ(none.slowed(start, start + 1s), start + 1s);
+  EXPECT_EQ(none.instant(start, start + 1s), start + 1s);
+}
+
+TEST(slow_start, the_ends_of_time_are_their_own_instants) {
+  const SlowStart slow{{.ramp = 10s}};
+  EXPECT_EQ(slow.instant(start, never), never);
+  EXPECT_EQ(slow.instant(never, start), start);
+  EXPECT_EQ(slow.instant(start, Time::min()), Time::min());
+}
+
+TEST(slow_start, describes_itself) {
+  EXPECT_EQ((SlowStart{{.ramp = 10s, .share = 0.25}}.describe()),
+            "from 25% within 10s after 1min idle");
+}
+
 TEST(slow_start, the_clock_never_runs_back_and_never_faster_than_time) {
   Random random{5};
   for (int run = 0; run < 2000; ++run) {
