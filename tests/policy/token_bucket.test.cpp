@@ -24,29 +24,6 @@ using penstock::TokenBucket;
 
 constexpr Time start{1h};
 
-constexpr Gcra ten_per_second{10, 1s, 20};
-constexpr Gcra::State full{};
-constexpr Gcra::State empty = ten_per_second.take(full, start, 0s, 20).state;
-
-static_assert(ten_per_second.take(full, start, 0s, 1).take.granted);
-static_assert(ten_per_second.take(full, start, 0s, 1).take.ready == start);
-static_assert(ten_per_second.take(full, start, 0s, 20).take.granted);
-static_assert(!ten_per_second.take(empty, start, 0s, 1).take.granted);
-static_assert(ten_per_second.take(empty, start, 0s, 1).take.ready == start + 100ms);
-static_assert(ten_per_second.take(empty, start, 0s, 1).state.empty_at == empty.empty_at);
-static_assert(!ten_per_second.take(empty, start + 100ms - 1ns, 0s, 1).take.granted);
-static_assert(ten_per_second.take(empty, start + 100ms, 0s, 1).take.granted);
-static_assert(ten_per_second.take(empty, start, 500ms, 5).take.granted);
-static_assert(ten_per_second.take(empty, start, 500ms, 5).take.ready == start + 500ms);
-static_assert(!ten_per_second.take(empty, start, 500ms - 1ns, 5).take.granted);
-static_assert(ten_per_second.take(empty, start, 0s, 0.5).take.ready == start + 50ms);
-static_assert(ten_per_second.take(full, start, Duration::max(), 20.5).take.ready == never);
-static_assert(!ten_per_second.take(full, start, Duration::max(), 20.5).take.granted);
-static_assert(ten_per_second.available(full, start) == 20);
-static_assert(ten_per_second.available(empty, start) == 0);
-static_assert(ten_per_second.available(empty, start + 50ms) == 0.5);
-static_assert(ten_per_second.available(ten_per_second.refund(full, 20), start) == 20);
-
 TEST(token_bucket, starts_full_and_grants_the_burst_at_once) {
   TokenBucket bucket{{.rate = 10, .per = 1s, .burst = 20}};
   EXPECT_EQ(bucket.available_approx(start), 20);
