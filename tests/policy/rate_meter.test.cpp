@@ -75,6 +75,12 @@ TEST(rate_meter, works_before_the_epoch_of_its_clock) {
   EXPECT_NEAR(meter.per_second_approx(early + 10s), 100, 2);
 }
 
+TEST(rate_meter, a_slice_is_a_nanosecond_at_least) {
+  RateMeter meter{1ns};
+  meter.record(start);
+  EXPECT_EQ(meter.per_second_approx(start), 1e9);
+}
+
 TEST(rate_meter, refuses_a_window_of_no_time) {
   EXPECT_THROW(RateMeter{0s}, std::invalid_argument);
 }
