@@ -150,6 +150,16 @@ TEST(throttle, a_slice_leaves_the_window_whole) {
   }
 }
 
+TEST(throttle, its_slices_are_as_long_before_the_epoch) {
+  for (const Time asked : {Time{-100s}, Time{-1ns}, Time{}}) {
+    Throttle throttle{{.window = 100s, .most = 1}};
+    call(throttle, asked, Outcome::unavailable, 99);
+    const Time gone = asked == Time{-1ns} ? Time{90s} : asked + 100s;
+    EXPECT_DOUBLE_EQ(throttle.refusal_probability(gone - 1ns), 0.99);
+    EXPECT_EQ(throttle.refusal_probability(gone), 0);
+  }
+}
+
 TEST(throttle, who_is_up_to_fifteen_windows_late_sees_what_is_newer) {
   Throttle throttle{{.window = 100s, .most = 1}};
   call(throttle, start, Outcome::unavailable, 99);
