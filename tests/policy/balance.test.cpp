@@ -18,34 +18,8 @@ using namespace std::chrono_literals;
 using Method = Balancer::Method;
 
 constexpr Time now{1h};
-constexpr Duration unit{1 << 20};
 
 // --- what is known of one endpoint ---
-
-constexpr EndpointHealth::Rules rules{.after = 3, .base = 10s, .most = 25s};
-constexpr EndpointHealth fail(EndpointHealth health, int times, Time at = now) {
-  for (int time = 0; time < times; ++time) health = health.after_failure(rules, at, at);
-  return health;
-}
-static_assert(!fail({}, 2).ejected(now));
-static_assert(fail({}, 3).ejected(now) && fail({}, 3).ejected(now + 10s - 1ns));
-static_assert(!fail({}, 3).ejected(now + 10s + unit));
-static_assert(!fail(fail({}, 2).after_success(rules, now, now), 2).ejected(now));
-// What was sent before the end of an ejection, and comes during or after it, changes nothing.
-static_assert(fail(fail({}, 3), 30).pack() == fail({}, 3).pack());
-static_assert(fail({}, 3).after_failure(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
-static_assert(fail({}, 3).after_success(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
-// Each ejection in a row is longer, up to the most.
-constexpr EndpointHealth twice = fail(fail({}, 3), 3, now + 20s);
-static_assert(twice.ejections == 2 && twice.ejected(now + 40s - 1ns));
-static_assert(!twice.ejected(now + 40s + unit));
-constexpr EndpointHealth thrice = fail(twice, 3, now + 60s);
-static_assert(thrice.ejected(now + 85s - 1ns) && !thrice.ejected(now + 85s + unit));
-static_assert(thrice.after_success(rules, now + 86s, now + 86s).ejections == 3);
-static_assert(thrice.after_success(rules, now + 86s, now + 111s).ejections == 0);
-static_assert(EndpointHealth{}.after_failure({.after = 0}, now, now).pack() == 0);
-static_assert(EndpointHealth::unpack(twice.pack()).pack() == twice.pack());
-static_assert(EndpointHealth::unpack(fail({}, 2).pack()).failures == 2);
 
 TEST(peak_ewma, jumps_up_at_once_and_comes_down_slowly) {
   const PeakEwma calm = PeakEwma{}.after(10ms, now, 10s);
