@@ -19,30 +19,6 @@ using Method = Balancer::Method;
 
 constexpr Time now{1h};
 
-// --- what is known of one endpoint ---
-
-TEST(peak_ewma, jumps_up_at_once_and_comes_down_slowly) {
-  const PeakEwma calm = PeakEwma{}.after(10ms, now, 10s);
-  EXPECT_FLOAT_EQ(calm.nanoseconds, 10e6F);
-  const PeakEwma peak = calm.after(500ms, now, 10s);
-  EXPECT_FLOAT_EQ(peak.nanoseconds, 500e6F);
-  const PeakEwma later = peak.after(10ms, now + 1s, 10s);
-  EXPECT_GT(later.nanoseconds, 400e6F);
-  EXPECT_LT(later.nanoseconds, 500e6F);
-  const PeakEwma much_later = peak.after(10ms, now + 100s, 10s);
-  EXPECT_LT(much_later.nanoseconds, 11e6F);
-}
-
-TEST(peak_ewma, fades_when_nobody_asks_and_survives_its_word) {
-  const PeakEwma peak = PeakEwma{}.after(500ms, now, 10s);
-  EXPECT_NEAR(peak.at(now + 10s, 10s), 500e6 / 2.718, 2e6);
-  EXPECT_FLOAT_EQ(peak.at(now - 1s, 10s), 500e6F) << "a clock reading that comes late";
-  EXPECT_FLOAT_EQ(PeakEwma::unpack(peak.pack()).nanoseconds, peak.nanoseconds);
-  EXPECT_EQ(PeakEwma::unpack(peak.pack()).stamp, peak.stamp);
-}
-
-// --- choosing ---
-
 std::vector<int> share(Balancer& balancer, int calls, Time at = now) {
   std::vector<int> counts(balancer.size());
   Random random{5};
