@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <penstock/core/random.hpp>
@@ -17,56 +18,6 @@ using namespace std::chrono_literals;
 using Method = Balancer::Method;
 
 constexpr Time now{1h};
-constexpr Duration unit{1 << 20};
-
-// --- what is known of one endpoint ---
-
-constexpr EndpointHealth::Rules rules{.after = 3, .base = 10s, .most = 25s};
-constexpr EndpointHealth fail(EndpointHealth health, int times, Time at = now) {
-  for (int time = 0; time < times; ++time) health = health.after_failure(rules, at, at);
-  return health;
-}
-static_assert(!fail({}, 2).ejected(now));
-static_assert(fail({}, 3).ejected(now) && fail({}, 3).ejected(now + 10s - 1ns));
-static_assert(!fail({}, 3).ejected(now + 10s + unit));
-static_assert(!fail(fail({}, 2).after_success(rules, now, now), 2).ejected(now));
-// What was sent before the end of an ejection, and comes during or after it, changes nothing.
-static_assert(fail(fail({}, 3), 30).pack() == fail({}, 3).pack());
-static_assert(fail({}, 3).after_failure(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
-static_assert(fail({}, 3).after_success(rules, now + 5s, now + 20s).pack() == fail({}, 3).pack());
-// Each ejection in a row is longer, up to the most.
-constexpr EndpointHealth twice = fail(fail({}, 3), 3, now + 20s);
-static_assert(twice.ejections == 2 && twice.ejected(now + 40s - 1ns));
-static_assert(!twice.ejected(now + 40s + unit));
-constexpr EndpointHealth thrice = fail(twice, 3, now + 60s);
-static_assert(thrice.ejected(now + 85s - 1ns) && !thrice.ejected(now + 85s + unit));
-static_assert(thrice.after_success(rules, now + 86s, now + 86s).ejections == 3);
-static_assert(thrice.after_success(rules, now + 86s, now + 111s).ejections == 0);
-static_assert(EndpointHealth{}.after_failure({.after = 0}, now, now).pack() == 0);
-static_assert(EndpointHealth::unpack(twice.pack()).pack() == twice.pack());
-static_assert(EndpointHealth::unpack(fail({}, 2).pack()).failures == 2);
-
-TEST(peak_ewma, jumps_up_at_once_and_comes_down_slowly) {
-  const PeakEwma calm = PeakEwma{}.after(10ms, now, 10s);
-  EXPECT_FLOAT_EQ(calm.nanoseconds, 10e6F);
-  const PeakEwma peak = calm.after(500ms, now, 10s);
-  EXPECT_FLOAT_EQ(peak.nanoseconds, 500e6F);
-  const PeakEwma later = peak.after(10ms, now + 1s, 10s);
-  EXPECT_GT(later.nanoseconds, 400e6F);
-  EXPECT_LT(later.nanoseconds, 500e6F);
-  const PeakEwma much_later = peak.after(10ms, now + 100s, 10s);
-  EXPECT_LT(much_later.nanoseconds, 11e6F);
-}
-
-TEST(peak_ewma, fades_when_nobody_asks_and_survives_its_word) {
-  const PeakEwma peak = PeakEwma{}.after(500ms, now, 10s);
-  EXPECT_NEAR(peak.at(now + 10s, 10s), 500e6 / 2.718, 2e6);
-  EXPECT_FLOAT_EQ(peak.at(now - 1s, 10s), 500e6F) << "a clock reading that comes late";
-  EXPECT_FLOAT_EQ(PeakEwma::unpack(peak.pack()).nanoseconds, peak.nanoseconds);
-  EXPECT_EQ(PeakEwma::unpack(peak.pack()).stamp, peak.stamp);
-}
-
-// --- choosing ---
 
 std::vector<int> share(Balancer& balancer, int calls, Time at = now) {
   std::vector<int> counts(balancer.size());
@@ -215,12 +166,78 @@ TEST(balancer, gives_an_endpoint_that_comes_back_its_full_share_only_slowly) {
   EXPECT_NEAR(share(balancer, 300, now + 111s)[1], 100, 3);
 }
 
+TEST(balancer, rounds_the_number_below_which_it_panics_up) {
+  Balancer balancer{3, {.method = Method::round_robin, .eject_after = 1, .panic_below = 0.5}};
+  eject(balancer, 0);
+  EXPECT_EQ(share(balancer, 40), (std::vector<int>{0, 20, 20}));
+  eject(balancer, 1);
+  EXPECT_EQ(share(balancer, 30), (std::vector<int>{10, 10, 10}));
+}
+
+TEST(balancer, a_pick_ends_once_and_when_it_is_settled) {
+  Balancer balancer{1};
+  Balancer::Pick pick = balancer.pick(now, 0);
+  EXPECT_EQ(balancer.in_flight_approx(0), 1U);
+  pick.settle(Outcome::success, now);
+  EXPECT_EQ(balancer.in_flight_approx(0), 0U);
+  pick.settle(Outcome::success, now);
+  EXPECT_EQ(balancer.in_flight_approx(0), 0U);
+}
+
+TEST(balancer, a_pick_moved_over_another_keeps_all_it_stands_for) {
+  Balancer one{1};
+  Balancer other{2, {.method = Method::round_robin}};
+  { const Balancer::Pick first = other.pick(now, 0); }
+  Balancer::Pick kept = one.pick(now, 0);
+  {
+    Balancer::Pick moved = other.pick(now + 10ms, 0);
+    kept = std::move(moved);
+  }
+  EXPECT_EQ(one.in_flight_approx(0), 0U);
+  EXPECT_EQ(other.in_flight_approx(1), 1U);
+  EXPECT_EQ(kept.index(), 1U);
+  kept.settle(Outcome::success, now + 15ms);
+  EXPECT_EQ(other.latency_approx(1, now + 15ms), 5ms);
+}
+
+TEST(balancer, what_was_known_of_an_endpoint_is_forgotten_when_it_is_renewed) {
+  Balancer balancer{1, {.eject_after = 2}};
+  const auto fail = [&] { balancer.pick(now, 0).settle(Outcome::timeout, now + 1s); };
+  fail();
+  EXPECT_FALSE(balancer.ejected(0, now + 1s));
+  fail();
+  ASSERT_TRUE(balancer.ejected(0, now + 1s));
+  ASSERT_GT(balancer.latency_approx(0, now + 1s), 0s);
+  balancer.renew(0, now + 1s);
+  EXPECT_FALSE(balancer.ejected(0, now + 1s));
+  EXPECT_EQ(balancer.latency_approx(0, now + 1s), 0s);
+  fail();
+  EXPECT_FALSE(balancer.ejected(0, now + 1s));
+}
+
+TEST(balancer, who_was_never_ejected_has_its_full_share_near_the_epoch_too) {
+  Balancer balancer{2, {.method = Method::weighted, .slow_start = 100s}};
+  balancer.renew(1, Time{5s});
+  EXPECT_NEAR(share(balancer, 110, Time{10s})[1], 10, 2);
+}
+
+TEST(balancer, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((Balancer{1, {.eject_after = 0xFFFF, .eject_for = 1min, .eject_at_most = 1min}}));
+  EXPECT_NO_THROW((Balancer{1, {.panic_below = 1}}));
+  EXPECT_NO_THROW((Balancer{1, {.weights = {1}, .panic_below = 0}}));
+}
+
 TEST(balancer, refuses_settings_that_mean_nothing) {
   EXPECT_THROW(Balancer{0}, std::invalid_argument);
   EXPECT_THROW((Balancer{2, {.weights = {1}}}), std::invalid_argument);
   EXPECT_THROW((Balancer{2, {.weights = {1, 0}}}), std::invalid_argument);
   EXPECT_THROW((Balancer{2, {.decay = 0s}}), std::invalid_argument);
   EXPECT_THROW((Balancer{2, {.eject_for = 10min}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.eject_for = 0s}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.eject_after = 0x10000}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.slow_start = -1ns}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.weights = {1, 1e9}}}), std::invalid_argument);
+  EXPECT_THROW((Balancer{2, {.panic_below = -0.1}}), std::invalid_argument);
   EXPECT_THROW((Balancer{2, {.panic_below = 1.5}}), std::invalid_argument);
 }
 

@@ -37,6 +37,8 @@ static_assert(!CachePolicy{{.stale_while_revalidate = 5s}}.covers(ErrorKind::una
                                                                   stored,
                                                                   stored + 62s));
 
+static_assert(!CachePolicy{}.covers(ErrorKind::unavailable, stored, stored + 60s));
+
 static_assert(policy.keeps(ErrorKind::not_found) && !policy.keeps(ErrorKind::transient));
 static_assert(!CachePolicy{}.keeps(ErrorKind::not_found));
 

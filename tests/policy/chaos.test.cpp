@@ -18,6 +18,10 @@ static_assert(always.plan(7).delay == 1s);
 static_assert(always.plan(7).outcome == ErrorKind::timeout);
 static_assert(!ChaosPolicy{}.plan(7).fault && !ChaosPolicy{}.plan(7).outcome);
 static_assert(ChaosPolicy{}.plan(7).delay == 0s);
+// Bits of which the first draw is 0, the smallest: what has no share never happens.
+static_assert(Random{0 - 0x9E3779B97F4A7C15U}() == 0);
+static_assert(!ChaosPolicy{}.plan(0 - 0x9E3779B97F4A7C15U).fault);
+static_assert(ChaosPolicy{{.latency = 0s}}.options().latency == 0s);
 
 TEST(chaos_policy, draws_each_kind_of_trouble_apart_and_as_often_as_asked) {
   const ChaosPolicy policy{{.fault_rate = 0.1, .latency_rate = 0.2, .outcome_rate = 0.3}};

@@ -8,8 +8,6 @@
 #include <random>
 
 #include <penstock/policy/circuit.hpp>
-#include <penstock/policy/half_open.hpp>
-#include <penstock/policy/trip_rule.hpp>
 
 namespace {
 
@@ -18,16 +16,10 @@ using penstock::Circuit;
 using penstock::CircuitAnswer;
 using penstock::CircuitStep;
 using penstock::Duration;
-using penstock::HalfOpenRule;
 using penstock::never;
 using penstock::on_call;
-using penstock::ProbeVerdict;
 using penstock::Ramp;
-using penstock::SampleCounts;
 using penstock::Time;
-using penstock::TripReadings;
-using penstock::TripRule;
-using penstock::TripWhen;
 using State = penstock::CircuitState;
 
 constexpr Time start{1h};
@@ -105,82 +97,6 @@ TEST(ramp, who_waits_as_told_passes_with_the_same_chance) {
     ASSERT_EQ(rule.wait(now + wait, start + 100s, chance), 0s);
     if (wait > 1ns) {
       ASSERT_GT(rule.wait(now + wait - 1ns, start + 100s, chance), 0s);
-    }
-  }
-}
-
-// --- the rules ---------------------------------------------------------------------------------
-constexpr TripRule by_rate{.failure_rate = 0.5, .minimum_calls = 10};
-static_assert(by_rate.opens({.failures = {10, 5}}));
-static_assert(!by_rate.opens({.failures = {11, 5}}));
-static_assert(!by_rate.opens({.failures = {9, 9}}));  // trap 13: too few calls say nothing
-static_assert(!by_rate.opens({.slow = {10, 10}, .in_a_row = 100}));
-static_assert(!by_rate.opens({}));
-static_assert(TripRule{.failure_rate = 0.1}.opens({.failures = {10, 1}}));
-static_assert(TripRule{.failure_rate = 1}.opens({.failures = {3, 3}}));
-
-constexpr TripRule by_slow{.slow_rate = 0.25, .minimum_calls = 4};
-static_assert(by_slow.opens({.slow = {4, 1}}));
-static_assert(!by_slow.opens({.slow = {5, 1}}));
-static_assert(!by_slow.opens({.failures = {4, 4}}));
-
-constexpr TripRule by_row{.minimum_calls = 10, .failures_in_a_row = 5};
-static_assert(by_row.opens({.in_a_row = 5}));
-static_assert(!by_row.opens({.failures = {100, 100}, .in_a_row = 4}));
-
-constexpr TripRule any{
-    .failure_rate = 0.5, .slow_rate = 0.25, .minimum_calls = 4, .failures_in_a_row = 3};
-static_assert(any.opens({.failures = {4, 2}}));
-static_assert(any.opens({.slow = {4, 1}}));
-static_assert(any.opens({.in_a_row = 3}));
-static_assert(!any.opens({.failures = {4, 1}, .slow = {5, 1}, .in_a_row = 2}));
-
-constexpr TripRule all{.failure_rate = 0.5,
-                       .slow_rate = 0.25,
-                       .minimum_calls = 4,
-                       .failures_in_a_row = 3,
-                       .when = TripWhen::all_rules};
-static_assert(all.opens({.failures = {4, 2}, .slow = {4, 1}, .in_a_row = 3}));
-static_assert(!all.opens({.failures = {4, 1}, .slow = {4, 1}, .in_a_row = 3}));
-static_assert(!all.opens({.failures = {4, 2}, .slow = {5, 1}, .in_a_row = 3}));
-static_assert(!all.opens({.failures = {4, 2}, .slow = {4, 1}, .in_a_row = 2}));
-// Of the rules that there are.
-static_assert(TripRule{.failure_rate = 0.5, .failures_in_a_row = 3, .when = TripWhen::all_rules}
-                  .opens({.failures = {4, 2}, .in_a_row = 3}));
-static_assert(TripRule{.slow_rate = 0.5, .when = TripWhen::all_rules}.opens({.slow = {2, 1}}));
-static_assert(!TripRule{.when = TripWhen::all_rules}.opens({{9, 9}, {9, 9}, 9}));
-static_assert(!TripRule{.when = TripWhen::all_rules}.any());
-static_assert(TripRule{.slow_rate = 0.1}.any() && by_row.any() && by_rate.any());
-
-// --- half open ---------------------------------------------------------------------------------
-constexpr HalfOpenRule all_of_three{3, 1};
-static_assert(all_of_three.needed() == 3);
-static_assert(all_of_three.judge({0, 0}) == ProbeVerdict::undecided);
-static_assert(all_of_three.judge({2, 0}) == ProbeVerdict::undecided);
-static_assert(all_of_three.judge({3, 0}) == ProbeVerdict::close);
-static_assert(all_of_three.judge({0, 1}) == ProbeVerdict::open);
-
-constexpr HalfOpenRule most_of_ten{10, 0.7};
-static_assert(most_of_ten.needed() == 7);
-static_assert(most_of_ten.judge({6, 3}) == ProbeVerdict::undecided);
-static_assert(most_of_ten.judge({7, 3}) == ProbeVerdict::close);
-static_assert(most_of_ten.judge({6, 4}) == ProbeVerdict::open);
-
-static_assert(HalfOpenRule{100, 0.07}.needed() == 7);  // 0.07 * 100 is above 7 in floating point
-static_assert(HalfOpenRule{3, 0.5}.needed() == 2);
-static_assert(HalfOpenRule{3, 1e-9}.needed() == 1);
-static_assert(HalfOpenRule{1, 1}.needed() == 1);
-
-TEST(half_open_rule, a_full_set_of_verdicts_always_decides) {
-  for (std::uint32_t probes = 1; probes <= 20; ++probes) {
-    for (double rate = 0.05; rate <= 1; rate += 0.05) {
-      const HalfOpenRule rule{probes, rate};
-      for (std::uint32_t succeeded = 0; succeeded <= probes; ++succeeded) {
-        const ProbeVerdict verdict = rule.judge({succeeded, probes - succeeded});
-        ASSERT_EQ(verdict, succeeded >= rule.needed() ? ProbeVerdict::close : ProbeVerdict::open);
-      }
-      ASSERT_GE(rule.needed() + 1e-9, rate * probes);
-      ASSERT_LT(rule.needed() - 1.0, rate * probes);
     }
   }
 }

@@ -16,6 +16,7 @@ constexpr Admission one_in{.in_flight = 1, .limit = 2};
 constexpr Admission full{.in_flight = 2, .limit = 2};
 constexpr Admission one_waits{.in_flight = 2, .waiting = 1, .limit = 2};
 
+static_assert(Admission{} == Admission{.in_flight = 0, .waiting = 0, .limit = 0});
 static_assert(two.enter(0).entry == Entry::admitted);
 static_assert(two.enter(0).state == one_in);
 static_assert(full.enter(0).entry == Entry::refused);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <stdexcept>
 
 #include <penstock/policy/escalation.hpp>
@@ -36,6 +37,16 @@ TEST(escalation_policy, a_call_from_before_the_reset_stops_nothing) {
   escalation.reset();
   EXPECT_FALSE(escalation.stop(ErrorKind::credential, *old));
   EXPECT_TRUE(escalation.admit());
+}
+
+TEST(escalation_policy, each_reset_begins_the_next_turn) {
+  Escalation escalation;
+  for (std::uint32_t turn = 0; turn < 5; ++turn) {
+    EXPECT_EQ(*escalation.admit(), turn);
+    EXPECT_TRUE(escalation.stop(ErrorKind::quota, turn));
+    EXPECT_EQ(escalation.stopped_by(), ErrorKind::quota);
+    escalation.reset();
+  }
 }
 
 TEST(escalation_policy, a_reset_that_nobody_needs_changes_nothing) {

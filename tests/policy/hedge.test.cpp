@@ -85,6 +85,12 @@ TEST(hedge_policy, refuses_settings_that_mean_nothing) {
   EXPECT_THROW((HedgePolicy{{.quantile = 1.5}}), std::invalid_argument);
 }
 
+TEST(hedge_policy, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW((HedgePolicy{{.max_hedges = HedgePolicy::most_hedges}}));
+  EXPECT_NO_THROW((HedgePolicy{{.delay = 0s, .min_delay = 0s}}));
+  EXPECT_THROW((HedgePolicy{{.min_delay = -1ns}}), std::invalid_argument);
+}
+
 TEST(hedge_policy, describes_every_setting) {
   EXPECT_EQ((HedgePolicy{{.max_hedges = 2, .delay = 50ms}}.describe()), "hedge(2 after 50ms)");
   EXPECT_EQ(HedgePolicy{}.describe(),

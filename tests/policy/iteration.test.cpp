@@ -16,6 +16,7 @@ using Step = IterationPolicy::Step;
 using Decision = IterationPolicy::Decision;
 
 constexpr Time start{1000s};
+static_assert(IterationPolicy::State{}.iterations == 0);
 
 TEST(iteration_policy, ships_ten_iterations_and_five_minutes) {
   const IterationPolicy policy;

@@ -21,6 +21,9 @@ static_assert(LatencyClasses::of(1024ns) == 1 && LatencyClasses::longest(1) == 1
 static_assert(LatencyClasses::of(1151ns) == 1 && LatencyClasses::of(1152ns) == 2);
 static_assert(LatencyClasses::of(2047ns) == 8 && LatencyClasses::of(2048ns) == 9);
 static_assert(LatencyClasses::of(Duration::max()) == LatencyClasses::count - 1);
+static_assert(LatencyClasses::longest(0) == 1023ns);
+static_assert(LatencyClasses::longest(LatencyClasses::count - 1) > 68min &&
+              LatencyClasses::longest(LatencyClasses::count - 1) < 69min);
 
 TEST(latency_classes, are_contiguous_and_at_most_an_eighth_wide) {
   for (std::size_t index = 1; index < LatencyClasses::count; ++index) {
@@ -41,6 +44,9 @@ TEST(latency_quantile, is_the_smallest_class_that_enough_samples_reach) {
   EXPECT_EQ(quantile_class(0.95, count_of), 3U);
   EXPECT_EQ(quantile_class(0.951, count_of), 200U);
   EXPECT_EQ(quantile_class(0.01, count_of), 3U);
+  counts[0] = 900;
+  EXPECT_EQ(quantile_class(0.9, count_of), 0U);
+  EXPECT_EQ(quantile_class(0.901, count_of), 3U);
 }
 
 // trap 39
@@ -76,6 +82,43 @@ TEST(latency_quantile, follows_a_change_within_its_window) {
   for (int sample = 0; sample < 100; ++sample) quantile.record(1s);
   EXPECT_GE(*quantile.value_approx(), 1s);
   for (int sample = 0; sample < 200; ++sample) quantile.record(1ms);
+  EXPECT_LE(*quantile.value_approx(), 1125us);
+}
+
+TEST(latency_quantile, a_hundred_of_a_thousand_samples_are_enough_unless_told_otherwise) {
+  LatencyQuantile quantile;
+  for (int sample = 0; sample < 99; ++sample) quantile.record(1ms);
+  EXPECT_FALSE(quantile.value_approx());
+  quantile.record(1ms);
+  EXPECT_TRUE(quantile.value_approx());
+  EXPECT_EQ(quantile.options().window, 1000U);
+}
+
+TEST(latency_quantile, remembers_half_a_window_at_least) {
+  LatencyQuantile quantile{{.quantile = 0.95, .min_samples = 10, .window = 64}};
+  for (int sample = 0; sample < 32; ++sample) quantile.record(1s);
+  for (int sample = 0; sample < 32; ++sample) quantile.record(1ms);
+  EXPECT_GE(*quantile.value_approx(), 1s);
+  for (int sample = 0; sample < 2; ++sample) quantile.record(1ms);
+  EXPECT_LE(*quantile.value_approx(), 1125us);
+}
+
+TEST(latency_quantile, is_refreshed_with_every_32nd_part_of_its_window) {
+  for (const std::uint32_t every : {1U, 2U}) {
+    LatencyQuantile quantile{{.quantile = 0.99, .min_samples = 10, .window = 32 * every}};
+    for (int sample = 0; sample < 10; ++sample) quantile.record(1ms);
+    quantile.record(1s);
+    EXPECT_EQ(*quantile.value_approx() >= 1s, every == 1);
+    quantile.record(1ms);
+    EXPECT_GE(*quantile.value_approx(), 1s);
+  }
+}
+
+TEST(latency_quantile, the_shortest_window_follows_the_last_samples) {
+  LatencyQuantile quantile{{.quantile = 0.95, .min_samples = 1, .window = 1}};
+  quantile.record(1s);
+  EXPECT_GE(*quantile.value_approx(), 1s);
+  for (int sample = 0; sample < 2; ++sample) quantile.record(1ms);
   EXPECT_LE(*quantile.value_approx(), 1125us);
 }
 

@@ -33,6 +33,26 @@ TEST(limit_set, takes_one_request_and_the_weight_in_tokens) {
   EXPECT_DOUBLE_EQ(limits[2].available_approx(start), 999);
 }
 
+TEST(limit_set, a_call_of_no_stated_weight_weighs_one) {
+  LimitSet limits = provider();
+  EXPECT_TRUE(limits.try_take(start).granted);
+  EXPECT_DOUBLE_EQ(limits[1].available_approx(start), 5999);
+  EXPECT_TRUE(limits.reserve(start, 0s).granted);
+  EXPECT_DOUBLE_EQ(limits[1].available_approx(start), 5998);
+  limits.give_up(start);
+  EXPECT_DOUBLE_EQ(limits[1].available_approx(start), 5999);
+  ASSERT_TRUE(limits.try_take(start, 5999).granted);
+  EXPECT_EQ(limits.look(start).ready, start + 10ms);
+}
+
+TEST(limit_set, the_first_limit_alone_may_be_short) {
+  LimitSet limits = provider();
+  for (int call = 0; call < 60; ++call) ASSERT_TRUE(limits.try_take(start).granted);
+  const auto refused = limits.try_take(start);
+  EXPECT_FALSE(refused.granted);
+  EXPECT_EQ(refused.ready, start + 1s);
+}
+
 TEST(limit_set, takes_from_none_when_one_is_short_and_reports_the_longest_wait) {
   LimitSet limits = provider();
   ASSERT_TRUE(limits.try_take(start, 6000).granted);

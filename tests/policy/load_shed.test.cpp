@@ -27,6 +27,9 @@ static_assert(rule.decide(10, 80, Priority::normal) == Entry::refused);
 static_assert(rule.decide(10, 99, Priority::high) == Entry::queued);
 static_assert(rule.decide(10, 100, Priority::high) == Entry::refused);
 
+// As much room as a thousand need, unless told otherwise.
+static_assert(LoadShedRule{{.max_in_flight = 1}}.room() == WaitRoom{512, 819, 1024});
+
 TEST(load_shed_rule, a_lower_priority_never_fares_better) {
   for (std::uint32_t in_flight = 0; in_flight <= 12; ++in_flight)
     for (std::uint32_t waiting = 0; waiting <= 110; ++waiting) {

@@ -43,6 +43,31 @@ TEST(profile, grows_bolder_with_its_name_and_stays_within_the_tuning_ranges) {
   }
 }
 
+// The settings as they are documented; a plain profile is the balanced one of a single core.
+TEST(profile, has_the_settings_of_its_name) {
+  const auto expect = [](const Profile& profile,
+                         std::size_t batch_size,
+                         Duration batch_age,
+                         std::uint32_t max_retries,
+                         Duration first_wait,
+                         Duration longest_wait,
+                         std::size_t max_concurrent) {
+    EXPECT_EQ(profile.batch_size, batch_size);
+    EXPECT_EQ(profile.batch_age, batch_age);
+    EXPECT_EQ(profile.max_retries, max_retries);
+    EXPECT_EQ(profile.backoff.base, first_wait);
+    EXPECT_EQ(profile.backoff.cap, longest_wait);
+    EXPECT_EQ(profile.max_concurrent, max_concurrent);
+  };
+  expect(profile(conservative, 2), 10, 10ms, 3, 1s, 30s, 1);
+  expect(profile(conservative, 3), 10, 10ms, 3, 1s, 30s, 2);
+  expect(profile(balanced, 1), 25, 20ms, 4, 200ms, 10s, 1);
+  expect(profile(aggressive, 2), 50, 50ms, 5, 50ms, 2s, 4);
+  expect(Profile{}, 25, 20ms, 4, 200ms, 10s, 1);
+  EXPECT_EQ(Profile{}.request_timeout, profile(balanced, 1).request_timeout);
+  EXPECT_EQ(Profile{}.cache_expiry, profile(balanced, 1).cache_expiry);
+}
+
 TEST(profile, gives_the_policies_it_stands_for) {
   const Profile bold = profile(aggressive, 4);
   EXPECT_EQ(bold.release().options().max_items, 50U);
@@ -88,6 +113,27 @@ TEST(profile_switch, keeps_a_choice_for_a_while) {
   EXPECT_EQ(chosen.update(start + 10s, 5000), aggressive);
   EXPECT_EQ(chosen.update(start + 19s, 5), aggressive);
   EXPECT_EQ(chosen.update(start + 20s, 5), conservative);
+}
+
+TEST(profile_switch, a_choice_that_is_confirmed_is_kept_no_longer) {
+  ProfileSwitch chosen;
+  EXPECT_EQ(chosen.update(start, 50), conservative);
+  EXPECT_EQ(chosen.update(start + 10s, 50), conservative);
+  EXPECT_EQ(chosen.update(start + 11s, 5000), aggressive);
+}
+
+TEST(profile_switch, any_nanosecond_may_be_that_of_a_choice) {
+  for (int late = 0; late < 16; ++late) {
+    ProfileSwitch chosen{{.initial = balanced}};
+    EXPECT_EQ(chosen.update(start + late * 1ns, 95), conservative);
+    EXPECT_EQ(chosen.current(), conservative);
+  }
+}
+
+TEST(profile_switch, accepts_the_ends_of_its_ranges) {
+  EXPECT_NO_THROW(ProfileSwitch({.balanced_from = 0.5, .margin = 0}));
+  EXPECT_NO_THROW(ProfileSwitch({.balanced_from = 500}));
+  EXPECT_NO_THROW(ProfileSwitch({.keep = 0s}));
 }
 
 TEST(profile_switch, does_not_flap_around_a_threshold) {

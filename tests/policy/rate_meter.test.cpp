@@ -64,7 +64,7 @@ TEST(rate_meter, drops_what_comes_a_window_late) {
   RateMeter meter{10s};
   feed(meter, start + 60s, 5s, 100);
   const double before = meter.per_second_approx(start + 65s);
-  meter.record(start, 1'000'000);
+  for (Time late = start; late < start + 55s; late += 1s) meter.record(late, 1'000'000);
   EXPECT_EQ(meter.per_second_approx(start + 65s), before);
 }
 
@@ -73,6 +73,18 @@ TEST(rate_meter, works_before_the_epoch_of_its_clock) {
   const Time early{-5s};
   feed(meter, early, 10s, 100);
   EXPECT_NEAR(meter.per_second_approx(early + 10s), 100, 2);
+}
+
+TEST(rate_meter, measures_over_ten_seconds_unless_told_otherwise) {
+  RateMeter meter;
+  meter.record(start, 10);
+  EXPECT_EQ(meter.per_second_approx(start), 10);
+}
+
+TEST(rate_meter, a_slice_is_a_nanosecond_at_least) {
+  RateMeter meter{1ns};
+  meter.record(start);
+  EXPECT_EQ(meter.per_second_approx(start), 1e9);
 }
 
 TEST(rate_meter, refuses_a_window_of_no_time) {

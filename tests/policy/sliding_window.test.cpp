@@ -24,6 +24,10 @@ using penstock::WindowSlice;
 
 constexpr Time start{100s};
 
+// Holds the first number, so that the thread of these tests has another.
+const penstock::StripeNumber first_number;
+
+static_assert(WindowSlice{} == WindowSlice{0, 0, 0, 0});
 static_assert(WindowSlice{}.with(3, 7, Sample::failure) == WindowSlice{3, 7, 1, 1});
 static_assert(WindowSlice{3, 7, 1, 1}.with(3, 7, Sample::success) == WindowSlice{3, 7, 2, 1});
 static_assert(WindowSlice{3, 7, 9, 9}.with(3, 8, Sample::success) == WindowSlice{3, 8, 1, 0});
@@ -34,6 +38,8 @@ static_assert(WindowSlice{3, 7, 9, 9}.with(2, 7, Sample::failure) == WindowSlice
 static_assert(WindowSlice{0, 7, 9, 9}.with(1023, 7, Sample::failure) == WindowSlice{0, 7, 9, 9});
 static_assert(WindowSlice{18, 7, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{18, 7, 9, 9});
 static_assert(WindowSlice{3, 22, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{3, 22, 9, 9});
+static_assert(WindowSlice{19, 7, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{3, 7, 1, 1});
+static_assert(WindowSlice{3, 23, 9, 9}.with(3, 7, Sample::failure) == WindowSlice{3, 7, 1, 1});
 // A clock that jumped far back, or an era that wrapped, begins the slice anew: never blind.
 static_assert(WindowSlice{3, 700, 9, 9}.with(3, 6, Sample::failure) == WindowSlice{3, 6, 1, 1});
 static_assert(WindowSlice{3, 7, 9, 9}.with(500, 7, Sample::failure) == WindowSlice{500, 7, 1, 1});
@@ -60,6 +66,7 @@ static_assert(WindowSlice{3, 7, 9, 4}.pack() + WindowSlice::one_more(Sample::suc
 constexpr bool same(RingPosition a, RingPosition b) {
   return a.index == b.index && a.cycle == b.cycle;
 }
+static_assert(same(RingPosition{}, {0, 0}));
 static_assert(same(RingPosition::of(0), {0, 0}));
 static_assert(same(RingPosition::of(9), {9, 0}));
 static_assert(same(RingPosition::of(10), {0, 1}));
@@ -172,8 +179,36 @@ TEST(sliding_window, stripes_are_rounded_up_to_a_power_of_two) {
   EXPECT_EQ(StripedRing{1}.stripes(), 1U);
   EXPECT_EQ(StripedRing{5}.stripes(), 8U);
   EXPECT_EQ(StripedRing{64}.stripes(), 64U);
+  EXPECT_EQ(StripedRing{StripedRing::default_stripes}.stripes(), 8U);
   EXPECT_THROW(StripedRing{0}, std::invalid_argument);
   EXPECT_THROW(StripedRing{65}, std::invalid_argument);
+}
+
+TEST(sliding_window, a_length_that_is_no_multiple_of_ten_is_rounded_up_to_one) {
+  SlidingWindow window{11ns};
+  window.record(start, 0, Sample::failure);
+  EXPECT_EQ(window.counts_approx(start + 19ns, 0).total, 1U);
+  EXPECT_EQ(window.counts_approx(start + 20ns, 0).total, 0U);
+}
+
+TEST(striped_ring, counts_for_threads_with_any_number) {
+  ASSERT_NE(penstock::stripe_hint(), 0U);
+  for (const std::uint32_t stripes : {1U, 2U, 64U}) {
+    StripedRing ring{stripes};
+    EXPECT_EQ(ring.record({3, 7}, 1, Sample::failure), 1U);
+    EXPECT_EQ(ring.counts_approx({3, 7}, 1, 1), (SampleCounts{1, 1}));
+  }
+}
+
+TEST(striped_ring, tells_what_one_slice_holds) {
+  StripedRing ring{8};
+  const RingPosition at{3, 7};
+  EXPECT_EQ(ring.record(at, 1, Sample::failure), 1U);
+  EXPECT_EQ(ring.record(at, 1, Sample::success), 2U);
+  EXPECT_EQ(ring.record({4, 7}, 1, Sample::success), 1U);
+  EXPECT_EQ(ring.slice_total_approx(at, 1), 2U);
+  EXPECT_EQ(ring.slice_total_approx(at, 2), 0U);
+  EXPECT_EQ(ring.slice_total_approx({3, 8}, 1), 0U);
 }
 
 // Against a plain list of samples, with a clock that only goes forward.

@@ -7,7 +7,6 @@
 
 #include <penstock/core/random.hpp>
 #include <penstock/policy/slow_start.hpp>
-#include <penstock/policy/token_bucket.hpp>
 
 namespace penstock {
 namespace {
@@ -32,6 +31,32 @@ TEST(slow_start, the_clock_begins_at_the_share_and_ends_at_full_speed) {
   EXPECT_EQ(slow.slowed(start, start + 110s), start + 106s);
 }
 
+TEST(slow_start, the_clock_is_behind_by_whole_nanoseconds_rounded_up) {
+  const SlowStart slow{{.ramp = 10s}};
+  EXPECT_EQ(slow.slowed(start, start + 1ns), start);
+  const SlowStart hardly{{.ramp = 1ns, .share = 0.999}};
+  EXPECT_EQ(hardly.slowed(start, start + 1ns), start);
+  EXPECT_EQ(hardly.slowed(start, start + 3ns), start + 2ns);
+}
+
+TEST(slow_start, without_a_ramp_the_clock_is_time_itself) {
+  const SlowStart none{{}};
+  EXPECT_EQ(none.slowed(start, start + 1s), start + 1s);
+  EXPECT_EQ(none.instant(start, start + 1s), start + 1s);
+}
+
+TEST(slow_start, the_ends_of_time_are_their_own_instants) {
+  const SlowStart slow{{.ramp = 10s}};
+  EXPECT_EQ(slow.instant(start, never), never);
+  EXPECT_EQ(slow.instant(never, start), start);
+  EXPECT_EQ(slow.instant(start, Time::min()), Time::min());
+}
+
+TEST(slow_start, describes_itself) {
+  EXPECT_EQ((SlowStart{{.ramp = 10s, .share = 0.25}}.describe()),
+            "from 25% within 10s after 1min idle");
+}
+
 TEST(slow_start, the_clock_never_runs_back_and_never_faster_than_time) {
   Random random{5};
   for (int run = 0; run < 2000; ++run) {
@@ -54,53 +79,6 @@ TEST(slow_start, the_clock_never_runs_back_and_never_faster_than_time) {
       ASSERT_TRUE(instant <= began || slow.slowed(began, instant - 1ns) < shown);
     }
   }
-}
-
-TEST(slow_start, a_bucket_spares_a_cold_target_at_the_start) {
-  TokenBucket bucket{{.rate = 100, .burst = 20, .slow_start = {.ramp = 10s, .share = 0.1}}};
-  const auto granted_in = [&](Time from, Time until) {
-    int granted = 0;
-    for (Time now = from; now < until; now += 1ms) granted += bucket.try_take(now).granted ? 1 : 0;
-    return granted;
-  };
-  EXPECT_NEAR(granted_in(start, start + 1s), 2 + 14.5, 2);
-  EXPECT_NEAR(granted_in(start + 1s, start + 9s), 8 * 55, 4);
-  // The whole rate, and the burst that was saved up in the last second.
-  EXPECT_NEAR(granted_in(start + 10s, start + 11s), 100 + 20, 3);
-  // A short pause starts nothing anew.
-  EXPECT_TRUE(bucket.try_take(start + 30s, 20).granted);
-}
-
-TEST(slow_start, a_bucket_starts_anew_after_it_was_idle) {
-  TokenBucket bucket{
-      {.rate = 100, .burst = 20, .slow_start = {.ramp = 10s, .idle = 1min, .share = 0.1}}};
-  ASSERT_TRUE(bucket.try_take(start).granted);
-  ASSERT_TRUE(bucket.try_take(start + 30s, 20).granted);
-  // Full again at 30.2 s: idle for a minute at 90.2 s.
-  EXPECT_EQ(bucket.available_approx(start + 90s), 20);
-  EXPECT_DOUBLE_EQ(bucket.available_approx(start + 91s), 2);
-  const auto refused = bucket.try_take(start + 91s, 20);
-  EXPECT_FALSE(refused.granted);
-  // Asking started the climb: 18 tokens take much longer than the 180 ms of the whole rate.
-  EXPECT_GT(refused.ready, start + 91s + 1s);
-  EXPECT_FALSE(bucket.try_take(refused.ready - 1ns, 20).granted);
-  EXPECT_TRUE(bucket.try_take(refused.ready, 20).granted);
-}
-
-TEST(slow_start, the_first_call_after_a_pause_goes_at_once) {
-  TokenBucket bucket{{.rate = 1, .burst = 1, .slow_start = {.ramp = 10s}}};
-  EXPECT_TRUE(bucket.try_take(start).granted);
-  EXPECT_TRUE(bucket.try_take(start + 1h).granted);
-}
-
-TEST(slow_start, a_reservation_waits_by_the_climbing_rate) {
-  TokenBucket bucket{{.rate = 10, .burst = 1, .slow_start = {.ramp = 10s, .share = 0.1}}};
-  ASSERT_TRUE(bucket.try_take(start).granted);
-  const auto take = bucket.reserve(start, 1min);
-  ASSERT_TRUE(take.granted);
-  EXPECT_GT(take.ready, start + 500ms);
-  EXPECT_LT(take.ready, start + 1s);
-  EXPECT_FALSE(bucket.reserve(start, take.ready - start).granted);
 }
 
 TEST(slow_start, says_what_to_write_instead) {

@@ -16,6 +16,8 @@ TEST(streak, counts_failures_until_a_success) {
   streak.on_success(0);
   EXPECT_EQ(streak.length_approx(0), 0U);
   EXPECT_EQ(streak.on_failure(0), 1U);
+  streak.on_success(0);
+  EXPECT_EQ(streak.on_failure(0), 1U);
 }
 
 TEST(streak, a_new_era_starts_at_nothing_and_an_old_one_changes_nothing) {

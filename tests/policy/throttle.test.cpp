@@ -20,7 +20,11 @@ constexpr Time start{100h};
 constexpr std::uint64_t lucky = ~std::uint64_t{0};  // the highest draw: refused only at 1
 
 static_assert(ThrottleSlice::unpack(ThrottleSlice{5, 6, 7}.pack()) == ThrottleSlice{5, 6, 7});
+static_assert(ThrottleSlice{} == ThrottleSlice{0, 0, 0});
 static_assert(ThrottleSlice{5, 6, 7}.at(5) == ThrottleSlice{5, 6, 7});
+static_assert(ThrottleSlice{5, 6, 7}.at(5 + (1U << 24)) == ThrottleSlice{5, 6, 7});
+static_assert(ThrottleSlice{20, 6, 7}.at(5) == ThrottleSlice{20, 6, 7});
+static_assert(ThrottleSlice{21, 6, 7}.at(5) == ThrottleSlice{5, 0, 0});
 static_assert(ThrottleSlice{5, 6, 7}.at(6) == ThrottleSlice{6, 0, 0});
 static_assert(ThrottleSlice{5, 6, 7}.at(4) == ThrottleSlice{5, 6, 7});
 // What was never touched belongs to any turn, also to one that looks like the past.
@@ -114,6 +118,20 @@ TEST(throttle, a_permit_that_moves_settles_once) {
   EXPECT_DOUBLE_EQ(throttle.refusal_probability(start), 1 / 4.0);
 }
 
+TEST(throttle, a_permit_moved_over_another_settles_where_and_when_it_was_asked_for) {
+  Throttle one{{.window = 100s}};
+  Throttle other{{.window = 100s}};
+  auto kept = one.admit(start, lucky);
+  {
+    auto moved = other.admit(start + 50s, lucky);
+    *kept = std::move(*moved);
+  }
+  EXPECT_EQ(one.refusal_probability(start + 50s), 0);
+  EXPECT_EQ(other.refusal_probability(start + 50s), 0.5);
+  kept->settle(Outcome::neutral, start + 60s);
+  EXPECT_EQ(other.refusal_probability(start + 60s), 0);
+}
+
 TEST(throttle, forgets_what_is_older_than_its_window) {
   Throttle throttle{{.window = 100s, .most = 1}};
   call(throttle, start, Outcome::unavailable, 99);
@@ -121,6 +139,41 @@ TEST(throttle, forgets_what_is_older_than_its_window) {
   EXPECT_DOUBLE_EQ(throttle.refusal_probability(start + 89s), 0.99);
   EXPECT_EQ(throttle.refusal_probability(start + 101s), 0);
   EXPECT_EQ(throttle.refusal_probability(start + 101h), 0);
+}
+
+TEST(throttle, a_slice_leaves_the_window_whole) {
+  for (const Duration into : {0s, 50s, 90s}) {
+    Throttle throttle{{.window = 100s, .most = 1}};
+    call(throttle, start + into, Outcome::unavailable, 99);
+    EXPECT_DOUBLE_EQ(throttle.refusal_probability(start + into + 100s - 1ns), 0.99);
+    EXPECT_EQ(throttle.refusal_probability(start + into + 100s), 0);
+  }
+}
+
+TEST(throttle, its_slices_are_as_long_before_the_epoch) {
+  for (const Time asked : {Time{-100s}, Time{-1ns}, Time{}}) {
+    Throttle throttle{{.window = 100s, .most = 1}};
+    call(throttle, asked, Outcome::unavailable, 99);
+    const Time gone = asked == Time{-1ns} ? Time{90s} : asked + 100s;
+    EXPECT_DOUBLE_EQ(throttle.refusal_probability(gone - 1ns), 0.99);
+    EXPECT_EQ(throttle.refusal_probability(gone), 0);
+  }
+}
+
+TEST(throttle, who_is_up_to_fifteen_windows_late_sees_what_is_newer) {
+  Throttle throttle{{.window = 100s, .most = 1}};
+  call(throttle, start, Outcome::unavailable, 99);
+  EXPECT_DOUBLE_EQ(throttle.refusal_probability(start - 1500s), 0.99);
+  EXPECT_EQ(throttle.refusal_probability(start - 1600s), 0);
+}
+
+TEST(throttle, a_draw_at_the_probability_passes) {
+  Throttle throttle;
+  EXPECT_TRUE(throttle.admit(start, 0));
+  call(throttle, start, Outcome::timeout);
+  ASSERT_EQ(throttle.refusal_probability(start), 0.5);
+  EXPECT_TRUE(throttle.admit(start, std::uint64_t{1} << 63));
+  EXPECT_FALSE(throttle.admit(start, (std::uint64_t{1} << 63) - 1));
 }
 
 TEST(throttle, a_clock_that_jumps_forgets_or_remembers_but_never_breaks) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <vector>
@@ -17,6 +18,8 @@ using penstock::TransitionLog;
 using State = penstock::CircuitState;
 
 constexpr Time start{std::chrono::nanoseconds{65'536} * 1'000'000};
+
+static_assert(Transition{} == Transition{State::closed, State::closed, 0, Time{}, 0});
 
 std::vector<Transition> delivered(TransitionLog& log) {
   std::vector<Transition> all;
@@ -92,6 +95,20 @@ TEST(transition_log, generations_wrap) {
   EXPECT_EQ(seen, 39'999U);
 }
 
+TEST(transition_log, delivered_after_each_move_it_neither_misses_nor_forgets_one) {
+  for (const std::size_t capacity : {1U, 2U, 4U, 8U}) {
+    TransitionLog log{capacity};
+    for (std::uint16_t generation = 1; generation <= 40; ++generation) {
+      EXPECT_FALSE(log.pending_approx());
+      log.add(State::open, generation, start);
+      const auto all = delivered(log);
+      ASSERT_EQ(all.size(), 1U) << generation << " of a log of " << capacity;
+      EXPECT_EQ(all[0].generation, generation);
+      EXPECT_EQ(all[0].missed, 0U);
+    }
+  }
+}
+
 // trap 7: the receiver runs with nothing held, so it may do what it likes to the log.
 TEST(transition_log, a_receiver_that_adds_is_told_of_that_next_and_not_inside) {
   TransitionLog log{8};
@@ -119,6 +136,7 @@ TEST(transition_log, without_room_it_keeps_nothing) {
   EXPECT_TRUE(delivered(log).empty());
   EXPECT_TRUE(TransitionLog{1}.keeps_any());
   EXPECT_THROW(TransitionLog{1025}, std::invalid_argument);
+  EXPECT_NO_THROW(TransitionLog{1024});
 }
 
 }  // namespace

@@ -23,6 +23,10 @@ static_assert(multiply_divide_down(most, most, most) == most);
 static_assert(multiply_divide_up(most, most, most) == most);
 static_assert(multiply_divide_up(most, most - 1, most) == most - 1);
 static_assert(multiply_divide_up(3, 1, 1) == 3);
+// Larger than the largest number, be it by one bit.
+static_assert(multiply_divide_down(most, 2, 1) == most && multiply_divide_up(most, 2, 1) == most);
+static_assert(multiply_divide_down(most, most, 1) == most);
+static_assert(multiply_divide_up(most, most, 1) == most);
 
 // Every whole number from 0 to the most can be drawn, from equal shares of the bits.
 static_assert(scale_random(0, 9) == 0 && scale_random(most, 9) == 9);

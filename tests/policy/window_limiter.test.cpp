@@ -49,6 +49,22 @@ TEST(fixed_window, follows_the_grid_of_its_anchor_on_either_side) {
   }
 }
 
+TEST(fixed_window, the_largest_limit_holds_in_the_window_before_its_anchor) {
+  constexpr std::uint32_t most = (1U << 28) - 2;
+  FixedWindowLimiter limiter{{.limit = most, .anchor = start}};
+  EXPECT_TRUE(limiter.try_take(start - 1ns, most).granted);
+  EXPECT_FALSE(limiter.try_take(start - 1ns).granted);
+}
+
+TEST(fixed_window, the_last_window_of_all_time_has_no_next) {
+  FixedWindowLimiter limiter{{.limit = 1, .window = 1min}};
+  const Time last = Time{Duration::max() / 1min * Duration{1min}};
+  EXPECT_TRUE(limiter.try_take(last - 1ns).granted);
+  EXPECT_EQ(limiter.try_take(last - 1ns).ready, last);
+  EXPECT_TRUE(limiter.try_take(last).granted);
+  EXPECT_EQ(limiter.try_take(last).ready, never);
+}
+
 TEST(fixed_window, a_clock_that_jumps_back_grants_nothing_twice) {
   FixedWindowLimiter limiter{{.limit = 2, .window = 1min}};
   ASSERT_TRUE(limiter.try_take(start + 10min, 2).granted);
@@ -119,6 +135,14 @@ TEST(sliding_window_limiter, the_ends_of_time_are_safe) {
     EXPECT_TRUE(limiter.try_take(now).granted);
     EXPECT_FALSE(limiter.try_take(now).granted);
   }
+}
+
+TEST(sliding_window_limiter, a_grant_of_the_first_instants_leaves_the_window_in_time) {
+  SlidingWindowLimiter limiter{{.limit = 1, .window = 1min}};
+  const Time first = Time::min() + 1ns;
+  EXPECT_TRUE(limiter.try_take(first).granted);
+  EXPECT_EQ(limiter.try_take(first).ready, first + 1min);
+  EXPECT_TRUE(limiter.try_take(first + 1min).granted);
 }
 
 TEST(sliding_window_limiter, no_window_wherever_it_begins_is_over_its_limit) {

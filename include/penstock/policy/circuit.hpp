@@ -54,7 +54,7 @@ struct Ramp {
     if (left == Duration::zero() || left - Circuit::unit > length) return {};
     const double place = (static_cast<double>(chance >> 11) * 0x1p-53 - from) / (1 - from);
     if (!(place > 0)) return {};
-    const Duration passed = left > length ? Duration{} : length - left;
+    const Duration passed = elapsed_between(saturating_add(end, -length), now);
     const auto due =
         Duration{static_cast<std::int64_t>(place * static_cast<double>(length.count()))};
     return due > passed ? due - passed : Duration{};
@@ -86,7 +86,6 @@ struct CircuitStep {
   const Circuit current = seen_at(circuit, now);
   switch (current.state) {
     case CircuitState::closed: {
-      if (ramp.length == Duration::zero()) break;
       const Duration wait = ramp.wait(now, current.until, chance);
       if (wait == Duration::zero()) break;
       return {current, CircuitAnswer::refuse, wait};

@@ -105,8 +105,8 @@ class Gcra {
   [[nodiscard]] constexpr State give_up(State state, Time ready, double tokens) const noexcept {
     if (!(tokens > 0)) return state;
     const Duration behind = elapsed_between(ready, state.empty_at);
-    const Duration given = price_down(tokens);
-    return behind < given ? State{saturating_add(state.empty_at, behind - given)} : state;
+    return {
+        saturating_add(state.empty_at, std::min(behind - price_down(tokens), Duration::zero()))};
   }
 
   /// Tokens there at `now`: 0 to the burst.
@@ -122,7 +122,7 @@ class Gcra {
   static constexpr std::uint64_t millionths(double tokens) noexcept {
     constexpr double most = 1e12;
     // std::llround is not constexpr before C++23
-    const double above = (tokens < most ? tokens : most) * 1e6 + 0.5;
+    const double above = std::min(tokens, most) * 1e6 + 0.5;
     return std::max(static_cast<std::uint64_t>(above), std::uint64_t{1});
   }
   constexpr Duration price_up(double tokens) const noexcept {

@@ -96,12 +96,10 @@ class ProbePlaces {
           return taken;
         }
         taken.found_failure = true;
-        break;
+        seen = held.pack();
       }
       const Lease held = Lease::unpack(seen);
-      if (held.state == LeaseState::leased && !taken.found_failure) {
-        taken.lapses = std::min(taken.lapses, held.until);
-      }
+      if (held.state == LeaseState::leased) taken.lapses = std::min(taken.lapses, held.until);
     }
     return taken;
   }

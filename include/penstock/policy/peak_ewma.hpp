@@ -38,7 +38,7 @@ struct PeakEwma {
     const auto sample = std::max(static_cast<float>(latency.count()), 1.0F);
     const float left = at(now, decay);
     if (sample >= left) return {sample, stamp_of(now)};
-    const float kept = nanoseconds > 0 ? left / nanoseconds : 0;
+    const float kept = left / nanoseconds;
     return {std::max(left + sample * (1 - kept), 1.0F), stamp_of(now)};
   }
 };

@@ -101,9 +101,8 @@ class ProfileSwitch {
           "penstock: ProfileSwitch needs thresholds that rise; write .balanced_from = 100, "
           ".aggressive_from = 1000");
     }
-    if (!(settings.margin >= 0 && settings.margin < 1 &&
-          settings.balanced_from * (1 + settings.margin) <
-              settings.aggressive_from * (1 - settings.margin))) {
+    if (!(settings.margin >= 0 && settings.balanced_from * (1 + settings.margin) <
+                                      settings.aggressive_from * (1 - settings.margin))) {
       throw std::invalid_argument(
           "penstock: ProfileSwitch needs margins that leave the balanced profile a place; write "
           ".margin = 0.1");
@@ -156,7 +155,6 @@ class ProfileSwitch {
   // The name in two bits, whether there was a choice in one, the rest its time in units of 8 ns.
   [[nodiscard]] static constexpr std::uint64_t pack(State state) noexcept {
     const auto name = static_cast<std::uint64_t>(state.name);
-    if (state.since == Time::min()) return name;
     const auto ticks = static_cast<std::uint64_t>(state.since.time_since_epoch().count());
     return (ticks & ~std::uint64_t{7}) | 4 | name;
   }

@@ -39,10 +39,12 @@ class RateMeter {
     const Place place = place_of(number_of(now));
     sync::atomic<std::uint64_t>& word = ring_[place.index];
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    std::uint64_t next = 0;
+    std::uint64_t next{};
     do {
-      const std::uint64_t behind = (place.turn - (seen >> count_bits)) & turn_mask;
-      const bool newer = behind > turn_mask / 2 && (seen & count_mask) != 0;
+      // The difference of the turns modulo 2^24, with its sign.
+      const std::uint64_t apart = (place.turn - (seen >> count_bits)) << count_bits;
+      const std::int64_t behind = static_cast<std::int64_t>(apart) >> count_bits;
+      const bool newer = behind < 0 && (seen & count_mask) != 0;
       if (newer) return;
       const std::uint64_t before = behind == 0 ? seen & count_mask : 0;
       next = place.turn << count_bits | std::min(before + events, count_mask);

@@ -106,9 +106,10 @@ struct WindowSlice {
   [[nodiscard]] constexpr bool inside(std::uint32_t index,
                                       RingPosition at,
                                       std::uint32_t span) const noexcept {
-    const std::uint32_t turns = (at.cycle - cycle) & cycle_mask;
-    const std::int64_t behind = std::int64_t{turns} - (turns > cycle_mask / 2 ? cycle_mask + 1 : 0);
-    const std::int64_t slices_behind = behind * RingPosition::slices + at.index - index;
+    // The difference modulo 2^22, with its sign.
+    constexpr unsigned spare = 32 - cycle_bits;
+    const std::int64_t turns = static_cast<std::int32_t>((at.cycle - cycle) << spare) >> spare;
+    const std::int64_t slices_behind = turns * RingPosition::slices + at.index - index;
     return slices_behind >= -1 && slices_behind < std::int64_t{span};
   }
 
@@ -131,8 +132,8 @@ class StripedRing {
 
   /// `stripes` is rounded up to a power of two; 1 to 64. 128 bytes each.
   explicit StripedRing(std::uint32_t stripes)
-      : last_(checked(stripes) - 1),
-        stripes_(last_ + std::size_t{1}) {}
+      : stripes_(checked(stripes)),
+        last_(static_cast<std::uint32_t>(stripes_.size()) - 1) {}
 
   /// What the slice of this thread's stripe holds after the sample.
   std::uint32_t record(RingPosition at, std::uint32_t era, Sample sample) noexcept {
@@ -199,8 +200,8 @@ class StripedRing {
     sum.failures += slice.failures;
   }
 
-  const std::uint32_t last_;  // a power of two less one
   std::vector<Stripe> stripes_;
+  const std::uint32_t last_;  // a power of two less one
 };
 
 /// Counts successes and failures of the last `window`, in ten slices of a tenth each, rounded

@@ -27,9 +27,7 @@ class SlowStart {
     double share = 0.1;                       ///< of the rate to start with: 0.01 to 1
   };
 
-  explicit SlowStart(Options settings)
-      : options_(settings),
-        lag_thousandths_(lag_of(settings.share)) {
+  explicit SlowStart(Options settings) : options_(settings) {
     if (settings.ramp < Duration::zero() || settings.ramp > std::chrono::hours{24} ||
         settings.idle < Duration::zero()) {
       throw std::invalid_argument(
@@ -41,6 +39,8 @@ class SlowStart {
           "penstock: a slow start begins with a share of 0.01 to 1 of the rate; write .slow_start "
           "= {.ramp = 30s, .share = 0.1}");
     }
+    // Rounded up, so that the clock is never ahead.
+    lag_thousandths_ = std::uint64_t{1000} - static_cast<std::uint64_t>(settings.share * 1000);
   }
 
   [[nodiscard]] bool enabled() const noexcept { return options_.ramp > Duration::zero(); }
@@ -52,7 +52,6 @@ class SlowStart {
   }
   /// The first instant at which the slowed clock shows `shown` or more.
   [[nodiscard]] Time instant(Time began, Time shown) const noexcept {
-    if (shown == never || shown <= began) return shown;
     // lag() never falls and never exceeds its end, so the instant lies between these two.
     Time early = shown;
     Time late = saturating_add(shown, lag(options_.ramp));
@@ -73,11 +72,6 @@ class SlowStart {
   }
 
  private:
-  // Rounded up, so that the clock is never ahead. Of a share out of range nothing: it is refused.
-  static std::uint64_t lag_of(double share) noexcept {
-    if (!(share >= 0 && share <= 1)) return 0;
-    return std::uint64_t{1000} - static_cast<std::uint64_t>(share * 1000);
-  }
   // How far the slowed clock is behind, `since` its rate began to climb: the integral of what is
   // missing of the rate, (1 - share) * (since - since^2 / (2 * ramp)). Rounded up.
   [[nodiscard]] Duration lag(Duration since) const noexcept {
@@ -91,7 +85,7 @@ class SlowStart {
   }
 
   Options options_;
-  std::uint64_t lag_thousandths_;
+  std::uint64_t lag_thousandths_{};  // what is missing of the rate at the start
 };
 
 }  // namespace penstock

@@ -62,7 +62,7 @@ struct ThrottleSlice {
 
  private:
   static constexpr std::uint32_t changed(std::uint32_t count, int by) noexcept {
-    return by < 0 && count == 0 ? 0 : static_cast<std::uint32_t>(static_cast<int>(count) + by);
+    return static_cast<std::uint32_t>(std::max(static_cast<int>(count) + by, 0));
   }
 };
 
@@ -125,7 +125,7 @@ class Throttle {
   Throttle() : Throttle(Options{}) {}
   explicit Throttle(const Options& settings)
       : options_(validated(settings)),
-        slice_(std::max<std::int64_t>(settings.window.count() / slices, 1)) {}
+        slice_(settings.window.count() / slices) {}
 
   /// Counts a request and lets it go on, or refuses it with `overloaded`; `random`: 64 uniform
   /// bits.

@@ -109,16 +109,14 @@ class TokenBucket {
     const double limit = told.limit.value_or(options_.burst);
     double left = counted ? std::min(*told.remaining, limit) : limit;
     if (told.outstanding > 0) left = std::max(left - told.outstanding, 0.0);
-    const bool timed = told.reset && *told.reset > Duration::zero();
-    const Duration reset =
-        timed ? std::min(*told.reset, std::max(options_.per, gcra_.capacity())) : Duration::zero();
+    const Duration reset = std::clamp(told.reset.value_or(Duration::zero()),
+                                      Duration::zero(),
+                                      std::max(options_.per, gcra_.capacity()));
     change(now, [&](const View& view) {
       Gcra::State state = gcra_.cap(view.state, view.clock, left);
       const Time whole_at = saturating_add(view.clock, reset);
-      if (timed && told.refill == Refill::at_once && counted)
-        state = gcra_.cap(state, whole_at, left);
-      if (timed && told.refill == Refill::gradual && told.limit)
-        state = gcra_.cap(state, whole_at, limit);
+      if (told.refill == Refill::at_once && counted) state = gcra_.cap(state, whole_at, left);
+      if (told.refill == Refill::gradual && told.limit) state = gcra_.cap(state, whole_at, limit);
       return state;
     });
   }

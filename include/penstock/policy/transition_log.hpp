@@ -37,7 +37,8 @@ class TransitionLog {
 
   /// `capacity` is rounded up to a power of two; 0 to 1024. 8 bytes each.
   explicit TransitionLog(std::size_t capacity) : slots_(checked(capacity)) {
-    for (std::size_t index = 0; index < slots_.size(); ++index) {
+    // The first slot comes last: generation 0 is that of a circuit that has never moved.
+    for (std::size_t index = 1; index < slots_.size(); ++index) {
       const auto generation = static_cast<std::uint16_t>(index);
       slots_[index].store(Circuit{{}, turn_before(generation), {}}.pack());
     }

@@ -32,7 +32,7 @@ struct WindowTake {
 class FixedWindowLimiter {
  public:
   struct Options {
-    std::uint32_t limit;                        ///< per window: 1 to 2^28 - 1
+    std::uint32_t limit;                        ///< per window: 1 to 2^28 - 2
     Duration window = std::chrono::minutes{1};  ///< 1 ms at least
     Time anchor{};                              ///< the beginning of any one window
   };
