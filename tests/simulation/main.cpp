@@ -40,7 +40,7 @@ it. Every hundredth seed is run twice and must leave the same trace.
       --break NAME     plant a fault in the world, to see that it is found:
                        leaked-permit, ignored-deadline, unpaid-retry,
                        extra-probe, exceeded-rate, lost-caller, leaked-lease,
-                       swapped-replies or unseeded-chance
+                       swapped-replies, unseeded-chance or unpaid-hedge
   -h, --help           this text
 
 Exit code: 0 all holds, 1 something does not, 2 wrong usage.
@@ -88,7 +88,7 @@ Result<Options> parse(const std::vector<std::string_view>& arguments) {
   return options;
 }
 
-// Worlds whose callers wait for ever; the callers refer to them.
+// Worlds in which something did not hold, callers that wait for ever perhaps.
 std::vector<Trial*>& abandoned() {
   static std::vector<Trial*> trials;
   return trials;
@@ -105,7 +105,7 @@ Seen run_seed(const Scenario& scenario, std::uint64_t seed, Bug bug) {
   scenario.play(*trial);
   Seen seen{
       trial->simulation.trace_hash(), trial->calls, trial->violation_count(), trial->violations()};
-  if (trial->stuck()) abandoned().push_back(trial.release());
+  if (trial->broken()) abandoned().push_back(trial.release());
   return seen;
 }
 
