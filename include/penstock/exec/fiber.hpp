@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <exception>
 #include <new>
-
 #include <utility>
 
 #include <cxxabi.h>
@@ -13,7 +12,7 @@
 #include <unistd.h>
 
 // glibc's own switch also switches a shadow stack; six registers do not.
-#if defined(__x86_64__) && defined(__LP64__)
+#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
 #if !defined(__CET__)
 #define PENSTOCK_FIBERS_BY_REGISTERS 1
 #elif (__CET__ & 2) == 0
