@@ -88,10 +88,11 @@ Result<Options> parse(const std::vector<std::string_view>& arguments) {
   return options;
 }
 
-// Worlds in which something did not hold, callers that wait for ever perhaps.
+// Worlds in which something did not hold, callers that wait for ever perhaps. Never destroyed, so
+// that a search for leaks still finds them held.
 std::vector<Trial*>& abandoned() {
-  static std::vector<Trial*> trials;
-  return trials;
+  static auto* const trials = new std::vector<Trial*>;
+  return *trials;
 }
 
 struct Seen {
