@@ -7,7 +7,7 @@
 #include <string_view>
 #include <thread>
 
-#include "../../tests/support/counting_new.hpp"
+#include "../../tests/support/replaced_new.hpp"
 #include "ratio_reporter.hpp"
 
 int main(int count, char** arguments) {

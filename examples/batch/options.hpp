@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +18,7 @@
 #include <batch/help.hpp>
 #include <batch/progress.hpp>
 #include <cli/command_line.hpp>
+#include <cli/flags.hpp>
 #include <llm/model_spec.hpp>
 
 namespace batch {
@@ -63,183 +61,64 @@ namespace command_line {
 
 using namespace cli;
 
-/// One flag: what it is called, and what it does to the options.
-struct Flag {
-  std::string_view name;        ///< "--input"
-  std::string_view short_name;  ///< "-i", or empty
-  std::string_view value;       ///< what to write after it in a message; empty: it takes none
-  Result<void> (*apply)(Options&, std::string_view value);
-};
+[[nodiscard]] inline std::vector<Flag> flags(Options& options) {
+  const auto model = [&](std::string_view, std::string_view value) -> Result<void> {
+    auto spec = llm::parse_model_spec(value);
+    if (!spec) return usage("-m " + std::string{spec.error().message()});
+    options.models.push_back(*std::move(spec));
+    return {};
+  };
+  const auto url = [&](std::string_view name, std::string_view value) -> Result<void> {
+    if (!is_url(value)) {
+      return usage(std::string{name} + " takes a URL that starts with http:// or https://, not " +
+                   quoted(value));
+    }
+    options.base_url = value;
+    return {};
+  };
+  using enum ProgressStyle;
+  return {
+      {"--input", "-i", "prompts.jsonl", takes_text(options.input)},
+      {"--output", "-o", "answers.jsonl", takes_text(options.output)},
+      {"--model", "-m", "provider:model", model},
+      {"--base-url", "", "http://localhost:8080/v1", url},
+      {"--concurrency", "-c", "16", takes_number(options.concurrency, 1, 10'000)},
+      {"--mode",
+       "",
+       "async",
+       takes_word(
+           options.mode,
+           {{"inline", Mode::in_caller}, {"threads", Mode::threads}, {"async", Mode::async}})},
+      {"--rpm", "", "500", takes_number(options.requests_per_minute, 1, 1'000'000'000)},
+      {"--tpm", "", "200000", takes_number(options.tokens_per_minute, 1, 1'000'000'000'000)},
+      {"--max-attempts", "", "8", takes_number(options.max_attempts, 1, 100)},
+      {"--deadline", "", "5m", takes_time(options.deadline)},
+      {"--limit", "", "10", takes_number(options.limit, 1, 1'000'000'000'000)},
+      {"--progress",
+       "",
+       "plain",
+       takes_word(options.progress,
+                  {{"none", none}, {"plain", plain}, {"bar", bar}, {"json", json}})},
+      {"--dry-run", "", "", means(options.action, Action::dry_run)},
+      help_flag(options.action),
+      {"--version", "", "", means(options.action, Action::version), Flag::Then::stop},
+  };
+}
 
-template <auto member, std::uint64_t least, std::uint64_t most>
-Result<void> apply_number(Options& options, std::string_view flag, std::string_view text) {
-  auto& target = options.*member;
-  using Target = std::remove_reference_t<decltype(target)>;
-  auto number = whole_number<std::uint64_t>(flag, text, least, most);
-  if (!number) return std::move(number).error();
-  if constexpr (std::is_integral_v<Target>) {
-    target = static_cast<Target>(*number);
-  } else {
-    target = static_cast<typename Target::value_type>(*number);
+/// Two habits are told what to write here instead.
+[[nodiscard]] inline Error refuse(std::span<const Flag> known, std::string_view argument) {
+  if (argument.size() < 2 || argument[0] != '-') {
+    return usage("nothing is expected at " + quoted(argument) +
+                 "; the prompts are given as -i prompts.jsonl");
   }
-  return {};
-}
-
-template <class Value, std::size_t count>
-Result<void> apply_word(Value& target,
-                        std::string_view flag,
-                        std::string_view text,
-                        const std::array<std::string_view, count>& words,
-                        const std::array<Value, count>& values) {
-  const auto found = std::ranges::find(words, text);
-  if (found == words.end()) {
-    return usage(std::string{flag} + " is " + one_of(words) + ", not " + quoted(text));
-  }
-  target = values[static_cast<std::size_t>(found - words.begin())];
-  return {};
-}
-
-inline constexpr std::array flags{
-    Flag{"--input",
-         "-i",
-         "prompts.jsonl",
-         [](Options& options, std::string_view value) -> Result<void> {
-           options.input = value;
-           return {};
-         }},
-    Flag{"--output",
-         "-o",
-         "answers.jsonl",
-         [](Options& options, std::string_view value) -> Result<void> {
-           options.output = value;
-           return {};
-         }},
-    Flag{"--model",
-         "-m",
-         "provider:model",
-         [](Options& options, std::string_view value) -> Result<void> {
-           auto spec = llm::parse_model_spec(value);
-           if (!spec) return usage("-m " + std::string{spec.error().message()});
-           options.models.push_back(*std::move(spec));
-           return {};
-         }},
-    Flag{"--base-url",
-         "",
-         "http://localhost:8080/v1",
-         [](Options& options, std::string_view value) -> Result<void> {
-           if (!is_url(value)) {
-             return usage("--base-url takes a URL that starts with http:// or https://, not " +
-                          quoted(value));
-           }
-           options.base_url = value;
-           return {};
-         }},
-    Flag{"--concurrency",
-         "-c",
-         "16",
-         [](Options& options, std::string_view value) {
-           return apply_number<&Options::concurrency, 1, 10'000>(options, "--concurrency", value);
-         }},
-    Flag{"--mode",
-         "",
-         "async",
-         [](Options& options, std::string_view value) {
-           return apply_word<Mode, 3>(options.mode,
-                                      "--mode",
-                                      value,
-                                      {"inline", "threads", "async"},
-                                      {Mode::in_caller, Mode::threads, Mode::async});
-         }},
-    Flag{"--rpm",
-         "",
-         "500",
-         [](Options& options, std::string_view value) {
-           return apply_number<&Options::requests_per_minute, 1, 1'000'000'000>(
-               options, "--rpm", value);
-         }},
-    Flag{"--tpm",
-         "",
-         "200000",
-         [](Options& options, std::string_view value) {
-           return apply_number<&Options::tokens_per_minute, 1, 1'000'000'000'000>(
-               options, "--tpm", value);
-         }},
-    Flag{"--max-attempts",
-         "",
-         "8",
-         [](Options& options, std::string_view value) {
-           return apply_number<&Options::max_attempts, 1, 100>(options, "--max-attempts", value);
-         }},
-    Flag{"--deadline",
-         "",
-         "5m",
-         [](Options& options, std::string_view value) -> Result<void> {
-           auto time = duration("--deadline", value);
-           if (!time) return std::move(time).error();
-           options.deadline = *time;
-           return {};
-         }},
-    Flag{"--limit",
-         "",
-         "10",
-         [](Options& options, std::string_view value) {
-           return apply_number<&Options::limit, 1, 1'000'000'000'000>(options, "--limit", value);
-         }},
-    Flag{
-        "--progress",
-        "",
-        "plain",
-        [](Options& options, std::string_view value) {
-          return apply_word<ProgressStyle, 4>(
-              options.progress,
-              "--progress",
-              value,
-              {"none", "plain", "bar", "json"},
-              {ProgressStyle::none, ProgressStyle::plain, ProgressStyle::bar, ProgressStyle::json});
-        }},
-    Flag{"--dry-run",
-         "",
-         "",
-         [](Options& options, std::string_view) -> Result<void> {
-           options.action = Action::dry_run;
-           return {};
-         }},
-    Flag{"--help",
-         "-h",
-         "",
-         [](Options& options, std::string_view) -> Result<void> {
-           options.action = Action::help;
-           return {};
-         }},
-    Flag{"--version",
-         "",
-         "",
-         [](Options& options, std::string_view) -> Result<void> {
-           options.action = Action::version;
-           return {};
-         }},
-};
-
-[[nodiscard]] inline const Flag* find_flag(std::string_view name) {
-  if (name.empty()) return nullptr;
-  const auto found = std::ranges::find_if(
-      flags, [&](const Flag& flag) { return flag.name == name || flag.short_name == name; });
-  return found == flags.end() ? nullptr : &*found;
-}
-
-[[nodiscard]] inline Error unknown_flag(std::string_view name) {
+  const std::string_view name = before_equals(argument);
   if (name.find("key") != name.npos) {
     return usage(
         "there is no flag " + std::string{name} +
         "; keys are read from the environment, such as OPENAI_API_KEY, because other users "
         "can see a command line");
   }
-  std::array<std::string_view, flags.size()> names{};
-  std::ranges::transform(flags, names.begin(), &Flag::name);
-  const std::string_view meant = name.starts_with("--") ? closest(name, names) : std::string_view{};
-  return usage("there is no flag " + std::string{name} +
-               (meant.empty() ? std::string{"; --help lists them"}
-                              : "; did you mean " + std::string{meant} + "?"));
+  return unknown_flag(known, argument);
 }
 
 /// What only the whole command line can tell: what is missing, and the default output.
@@ -275,39 +154,9 @@ inline constexpr std::array flags{
 [[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
   using namespace command_line;
   Options options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument.size() < 2 || argument[0] != '-') {
-      return usage("nothing is expected at " + quoted(argument) +
-                   "; the prompts are given as -i prompts.jsonl");
-    }
-    std::string_view name = argument;
-    std::optional<std::string_view> value;
-    if (const auto equals = argument.find('='); equals != argument.npos) {
-      name = argument.substr(0, equals);
-      value = argument.substr(equals + 1);
-    } else if (argument[1] != '-' && argument.size() > 2) {
-      name = argument.substr(0, 2);
-      value = argument.substr(2);
-    }
-    const Flag* flag = find_flag(name);
-    if (flag == nullptr) return unknown_flag(value && name.size() == 2 ? argument : name);
-    if (flag->value.empty() && value) {
-      return usage(std::string{flag->name} + " takes no value, not " + quoted(*value));
-    }
-    if (!flag->value.empty() && !value && i + 1 < arguments.size() &&
-        find_flag(arguments[i + 1].substr(0, arguments[i + 1].find('='))) == nullptr) {
-      value = arguments[++i];
-    }
-    if (!flag->value.empty() && (!value || value->empty())) {
-      return usage(std::string{name} + " needs a value; write " + std::string{name} + " " +
-                   std::string{flag->value});
-    }
-    if (auto applied = flag->apply(options, value.value_or("")); !applied) {
-      return std::move(applied).error();
-    }
-    if (options.action == Action::help || options.action == Action::version) return options;
-  }
+  if (const auto applied = apply_flags(flags(options), arguments, refuse); !applied)
+    return applied.error();
+  if (options.action == Action::help || options.action == Action::version) return options;
   return complete(std::move(options));
 }
 

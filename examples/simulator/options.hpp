@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -15,6 +14,7 @@
 #include <penstock/core/time.hpp>
 
 #include <cli/command_line.hpp>
+#include <cli/flags.hpp>
 
 namespace simulator {
 
@@ -99,100 +99,67 @@ SIGINT or SIGTERM ends it.
     const auto equals = item.find('=');
     const auto found = std::ranges::find(names, item.substr(0, equals), &Name::name);
     if (found == names.end() || equals == item.npos) return refuse();
-    const std::string_view number = item.substr(equals + 1);
-    double share = 0;
-    const auto [end, failure] =
-        std::from_chars(number.data(), number.data() + number.size(), share);
-    if (failure != std::errc{} || end != number.data() + number.size() || !(share >= 0))
-      return refuse();
-    faults.*(found->share) = share;
-    sum += share;
+    const std::optional<double> share = cli::share(item.substr(equals + 1));
+    if (!share) return refuse();
+    faults.*(found->share) = *share;
+    sum += *share;
   }
   if (sum > 1.0 + 1e-9) return refuse();
   return faults;
 }
 
+/// A time as `cli::duration` takes, or none.
+[[nodiscard]] inline Result<Duration> time_or_zero(std::string_view name, std::string_view value) {
+  if (value == "0" || value == "0ms" || value == "0s") return Duration::zero();
+  return cli::duration(name, value);
+}
+
+[[nodiscard]] inline cli::Apply takes_time_or_zero(Duration& target) {
+  return [&target](std::string_view name, std::string_view value) -> Result<void> {
+    const Result<Duration> time = time_or_zero(name, value);
+    if (!time) return time.error();
+    target = *time;
+    return {};
+  };
+}
+
 /// The arguments after the program's name; an error is one sentence for the user.
 [[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
   using namespace cli;
-  constexpr std::array<std::string_view, 11> names{"--port",
-                                                   "--port-file",
-                                                   "--latency",
-                                                   "--faults",
-                                                   "--slow-by",
-                                                   "--retry-after",
-                                                   "--seed",
-                                                   "--rpm",
-                                                   "--tpm",
-                                                   "--key",
-                                                   "--help"};
   Options options;
-  const auto number = [](auto& target,
-                         std::string_view name,
-                         std::string_view value,
-                         std::uint64_t least,
-                         std::uint64_t most) -> Result<void> {
-    const Result<std::uint64_t> parsed = whole_number<std::uint64_t>(name, value, least, most);
-    if (!parsed) return parsed.error();
-    target = static_cast<std::remove_reference_t<decltype(target)>>(*parsed);
+  const auto latency = [&](std::string_view name, std::string_view value) -> Result<void> {
+    const auto dash = value.find('-');
+    const Result<Duration> least = time_or_zero(name, value.substr(0, dash));
+    if (!least) return least.error();
+    const Result<Duration> most =
+        dash == value.npos ? least : time_or_zero(name, value.substr(dash + 1));
+    if (!most) return most.error();
+    if (*most < *least)
+      return usage("--latency takes the shorter time first, not " + quoted(value));
+    options.least_latency = *least;
+    options.most_latency = *most;
     return {};
   };
-  const auto time =
-      [](Duration& target, std::string_view name, std::string_view value) -> Result<void> {
-    if (value == "0" || value == "0ms" || value == "0s") {
-      target = Duration::zero();
-      return {};
-    }
-    const Result<Duration> parsed = duration(name, value);
+  const auto faults = [&](std::string_view, std::string_view value) -> Result<void> {
+    const Result<Faults> parsed = parse_faults(value);
     if (!parsed) return parsed.error();
-    target = *parsed;
+    options.faults = *parsed;
     return {};
   };
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument == "-h" || argument == "--help") {
-      options.action = Options::Action::help;
-      return options;
-    }
-    const auto equals = argument.find('=');
-    const std::string_view name = argument.substr(0, equals);
-    if (std::ranges::find(names, name) == names.end()) {
-      const std::string_view meant = closest(name, names);
-      return usage("there is no flag " + std::string{name} +
-                   (meant.empty() ? std::string{"; --help lists them"}
-                                  : "; did you mean " + std::string{meant} + "?"));
-    }
-    if (equals == argument.npos && i + 1 == arguments.size())
-      return usage(std::string{name} + " needs a value; --help shows one");
-    const std::string_view value =
-        equals == argument.npos ? arguments[++i] : argument.substr(equals + 1);
-    Result<void> applied;
-    if (name == "--port") applied = number(options.port, name, value, 0, 65535);
-    if (name == "--port-file") options.port_file = value;
-    if (name == "--seed") applied = number(options.seed, name, value, 0, ~std::uint64_t{0});
-    if (name == "--key") options.key = value;
-    if (name == "--slow-by") applied = time(options.slow_by, name, value);
-    if (name == "--retry-after") applied = time(options.retry_after, name, value);
-    if (name == "--rpm")
-      applied = number(options.requests_per_minute.emplace(), name, value, 1, 1'000'000'000);
-    if (name == "--tpm")
-      applied = number(options.tokens_per_minute.emplace(), name, value, 1, 1'000'000'000'000);
-    if (name == "--latency") {
-      const auto dash = value.find('-');
-      applied = time(options.least_latency, name, value.substr(0, dash));
-      options.most_latency = options.least_latency;
-      if (applied && dash != value.npos)
-        applied = time(options.most_latency, name, value.substr(dash + 1));
-      if (applied && options.most_latency < options.least_latency)
-        applied = usage("--latency takes the shorter time first, not " + quoted(value));
-    }
-    if (name == "--faults") {
-      const Result<Faults> faults = parse_faults(value);
-      if (!faults) return faults.error();
-      options.faults = *faults;
-    }
-    if (!applied) return applied.error();
-  }
+  const std::array flags{
+      Flag{"--port", "", "8080", takes_number(options.port, 0, 65535)},
+      Flag{"--port-file", "", "port.txt", takes_text(options.port_file)},
+      Flag{"--latency", "", "5ms-20ms", latency},
+      Flag{"--faults", "", "429=0.05,500=0.03", faults},
+      Flag{"--slow-by", "", "1s", takes_time_or_zero(options.slow_by)},
+      Flag{"--retry-after", "", "100ms", takes_time_or_zero(options.retry_after)},
+      Flag{"--seed", "", "1", takes_number(options.seed, 0, ~std::uint64_t{0})},
+      Flag{"--rpm", "", "500", takes_number(options.requests_per_minute, 1, 1'000'000'000)},
+      Flag{"--tpm", "", "200000", takes_number(options.tokens_per_minute, 1, 1'000'000'000'000)},
+      Flag{"--key", "", "secret", takes_text(options.key)},
+      help_flag(options.action),
+  };
+  if (const auto applied = apply_flags(flags, arguments); !applied) return applied.error();
   return options;
 }
 

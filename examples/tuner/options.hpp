@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
-#include <system_error>
 
 #include <penstock/core/result.hpp>
 #include <penstock/core/time.hpp>
 
-#include <cli/command_line.hpp>
+#include <cli/flags.hpp>
 
 namespace tuner {
 
@@ -66,70 +62,21 @@ answer.
 /// The arguments after the program's name; an error is one sentence for the user.
 [[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
   using namespace cli;
-  constexpr std::array<std::string_view, 10> names{"--rate",
-                                                   "--base",
-                                                   "--per-item",
-                                                   "--slots",
-                                                   "--limit",
-                                                   "--failures",
-                                                   "--deadline",
-                                                   "--traffic",
-                                                   "--seed",
-                                                   "--help"};
   Options options;
   Backend& backend = options.backend;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument == "-h" || argument == "--help") {
-      options.action = Options::Action::help;
-      return options;
-    }
-    const auto equals = argument.find('=');
-    const std::string_view name = argument.substr(0, equals);
-    if (std::ranges::find(names, name) == names.end()) {
-      const std::string_view meant = closest(name, names);
-      return usage("there is no flag " + std::string{name} +
-                   (meant.empty() ? std::string{"; --help lists them"}
-                                  : "; did you mean " + std::string{meant} + "?"));
-    }
-    if (equals == argument.npos && i + 1 == arguments.size())
-      return usage(std::string{name} + " needs a value; --help shows one");
-    const std::string_view value =
-        equals == argument.npos ? arguments[++i] : argument.substr(equals + 1);
-    Result<void> applied;
-    const auto number = [&](auto& target, std::uint64_t least, std::uint64_t most) {
-      const Result<std::uint64_t> parsed = whole_number<std::uint64_t>(name, value, least, most);
-      if (!parsed) {
-        applied = parsed.error();
-      } else {
-        target = static_cast<std::remove_reference_t<decltype(target)>>(*parsed);
-      }
-    };
-    const auto time = [&](Duration& target) {
-      const Result<Duration> parsed = duration(name, value);
-      if (!parsed) {
-        applied = parsed.error();
-      } else {
-        target = *parsed;
-      }
-    };
-    if (name == "--rate") number(backend.rate, 1, 100'000);
-    if (name == "--slots") number(backend.slots, 0, 10'000);
-    if (name == "--limit") number(backend.limit, 0, 1'000'000);
-    if (name == "--seed") number(options.seed, 0, ~std::uint64_t{0});
-    if (name == "--base") time(backend.base);
-    if (name == "--per-item") time(backend.per_item);
-    if (name == "--deadline") time(backend.deadline);
-    if (name == "--traffic") time(options.traffic);
-    if (name == "--failures") {
-      const auto [end, failure] =
-          std::from_chars(value.data(), value.data() + value.size(), backend.failures);
-      if (failure != std::errc{} || end != value.data() + value.size() ||
-          !(backend.failures >= 0 && backend.failures <= 1))
-        return usage("--failures takes a share from 0 to 1, such as 0.01, not " + quoted(value));
-    }
-    if (!applied) return applied.error();
-  }
+  const std::array flags{
+      Flag{"--rate", "", "200", takes_number(backend.rate, 1, 100'000)},
+      Flag{"--base", "", "50ms", takes_time(backend.base)},
+      Flag{"--per-item", "", "2ms", takes_time(backend.per_item)},
+      Flag{"--slots", "", "4", takes_number(backend.slots, 0, 10'000)},
+      Flag{"--limit", "", "100", takes_number(backend.limit, 0, 1'000'000)},
+      Flag{"--failures", "", "0.01", takes_share(backend.failures)},
+      Flag{"--deadline", "", "30s", takes_time(backend.deadline)},
+      Flag{"--traffic", "", "30s", takes_time(options.traffic)},
+      Flag{"--seed", "", "1", takes_number(options.seed, 0, ~std::uint64_t{0})},
+      help_flag(options.action),
+  };
+  if (const auto applied = apply_flags(flags, arguments); !applied) return applied.error();
   return options;
 }
 

@@ -3,19 +3,19 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <string>
 #include <thread>
 
+#include "support/allocations.hpp"
+
 namespace penstock::allocation {
 
-/// What the replaced `operator new` of this program knows.
-inline std::atomic<std::int64_t> live_blocks{0};
-inline thread_local std::size_t fails_in = 0;  // 0: never
-inline thread_local bool has_failed = false;
+using testing::fails_in;
+using testing::has_failed;
+using testing::live_blocks;
 
 /// How one run of a scenario ended. It must end in one way, and once.
 class Ending {

@@ -233,7 +233,8 @@ TEST(batch_options, the_default_output_stands_beside_the_input) {
 }
 
 TEST(batch_options, help_names_every_flag_and_fits_a_narrow_terminal) {
-  for (const auto& flag : command_line::flags) {
+  Options options;
+  for (const auto& flag : command_line::flags(options)) {
     EXPECT_THAT(std::string{help_text}, HasSubstr(std::string{flag.name}));
     if (!flag.short_name.empty()) {
       EXPECT_THAT(std::string{help_text},

@@ -33,22 +33,21 @@ std::uint64_t of_blocking_calls(Ask& ask) {
   return allocations_here - before;
 }
 template <class Ask>
+Task<std::uint64_t> count_coroutine_calls(Ask& ask) {
+  for (int call = 0; call < 5; ++call) {
+    const Result<int> warm = co_await ask(1);
+    EXPECT_TRUE(warm);
+  }
+  const std::uint64_t before = allocations_here;
+  for (int call = 0; call < 100; ++call) {
+    const Result<int> result = co_await ask(1);
+    EXPECT_TRUE(result);
+  }
+  co_return allocations_here - before;
+}
+template <class Ask>
 std::uint64_t of_coroutine_calls(Ask& ask) {
-  std::uint64_t made = 0;
-  const auto loop = [&]() -> Task<void> {
-    for (int call = 0; call < 5; ++call) {
-      const Result<int> warm = co_await ask(1);
-      EXPECT_TRUE(warm);
-    }
-    const std::uint64_t before = allocations_here;
-    for (int call = 0; call < 100; ++call) {
-      const Result<int> result = co_await ask(1);
-      EXPECT_TRUE(result);
-    }
-    made = allocations_here - before;
-  };
-  sync_wait(loop());
-  return made;
+  return sync_wait(count_coroutine_calls(ask));
 }
 
 struct Parts {
@@ -108,23 +107,10 @@ TEST(layers_allocate_nothing, for_a_coroutine_cache_hit) {
 
 TEST(layers_allocate_nothing, for_a_hedged_call_that_needs_no_hedge) {
   HedgePolicy policy{{.delay = 10min}};
-  std::uint64_t made = 1;
   Inline executor;
   Scope scope{executor};
   auto ask = stack(hedge(policy, scope)) | async_leaf;
-  const auto loop = [&]() -> Task<void> {
-    for (int call = 0; call < 5; ++call) {
-      const Result<int> warm = co_await ask(1);
-      EXPECT_TRUE(warm);
-    }
-    const std::uint64_t before = allocations_here;
-    for (int call = 0; call < 100; ++call) {
-      const Result<int> result = co_await ask(1);
-      EXPECT_TRUE(result);
-    }
-    made = allocations_here - before;
-  };
-  sync_wait(executor, loop());
+  const std::uint64_t made = sync_wait(executor, count_coroutine_calls(ask));
   scope.wait();
   EXPECT_EQ(made, 0U);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a call through a stack may cost: allocations and clock readings, counted.
-#include "support/counting_new.hpp"
+#include "support/replaced_new.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -14,6 +13,7 @@
 #include <penstock/core/result.hpp>
 
 #include <cli/command_line.hpp>
+#include <cli/flags.hpp>
 
 namespace explore {
 
@@ -94,74 +94,39 @@ search was exhausted and every bug found; 1 when not; 2 for a wrong command line
 /// The arguments after the program's name; an error is one sentence for the user.
 [[nodiscard]] inline Result<Options> parse_options(std::span<const std::string_view> arguments) {
   using namespace cli;
-  constexpr std::array<std::string_view, 12> names{"--scenario",
-                                                   "--runs",
-                                                   "--first",
-                                                   "--preemptions",
-                                                   "--memory",
-                                                   "--limit",
-                                                   "--path",
-                                                   "--steps",
-                                                   "--dfs",
-                                                   "--zoo",
-                                                   "--list",
-                                                   "--help"};
   Options options;
-  const auto number = [](auto& target,
-                         std::string_view name,
-                         std::string_view value,
-                         std::uint64_t least,
-                         std::uint64_t most) -> Result<void> {
-    const Result<std::uint64_t> parsed = whole_number<std::uint64_t>(name, value, least, most);
-    if (!parsed) return parsed.error();
-    target = static_cast<std::remove_reference_t<decltype(target)>>(*parsed);
-    return {};
+  using Action = Options::Action;
+  const auto acts = [&](Action action) {
+    return [&options, action](std::string_view, std::string_view) -> Result<void> {
+      if (options.action != Action::random)
+        return usage("--dfs, --zoo, --list and --path exclude each other");
+      options.action = action;
+      return {};
+    };
   };
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    using enum Options::Action;
-    if (argument == "-h" || argument == "--help") {
-      options.action = help;
-      return options;
-    }
-    if (argument == "--dfs" || argument == "--zoo" || argument == "--list") {
-      if (options.action != random)
-        return usage("--dfs, --zoo, --list and --path exclude each other");
-      options.action = argument == "--dfs" ? depth_first : argument == "--zoo" ? zoo : list;
-      continue;
-    }
-    const auto equals = argument.find('=');
-    const std::string_view name = argument.substr(0, equals);
-    if (std::ranges::find(names, name) == names.end()) {
-      const std::string_view meant = closest(name, names);
-      return usage("there is no flag " + std::string{name} +
-                   (meant.empty() ? std::string{"; --help lists them"}
-                                  : "; did you mean " + std::string{meant} + "?"));
-    }
-    if (equals == argument.npos && i + 1 == arguments.size())
-      return usage(std::string{name} + " needs a value; --help shows one");
-    const std::string_view value =
-        equals == argument.npos ? arguments[++i] : argument.substr(equals + 1);
-    constexpr std::uint64_t most = 1'000'000'000'000;
-    Result<void> applied;
-    if (name == "--scenario") options.scenario = value;
-    if (name == "--runs") applied = number(options.runs, name, value, 1, most);
-    if (name == "--first") applied = number(options.first, name, value, 0, ~std::uint64_t{0});
-    if (name == "--preemptions") applied = number(options.preemptions, name, value, 0, 1000);
-    if (name == "--memory") applied = number(options.memory, name, value, 0, 1000);
-    if (name == "--limit") applied = number(options.limit, name, value, 1, most);
-    if (name == "--steps") applied = number(options.steps, name, value, 1, 100'000);
-    if (name == "--path") {
-      if (options.action != random)
-        return usage("--dfs, --zoo, --list and --path exclude each other");
-      Result<std::vector<PathStep>> path = parse_path(value);
-      if (!path) return path.error();
-      options.path = *std::move(path);
-      options.action = Options::Action::path;
-    }
-    if (!applied) return applied.error();
-  }
-  if (options.action == Options::Action::path && options.scenario.empty())
+  const auto path = [&](std::string_view name, std::string_view value) -> Result<void> {
+    Result<std::vector<PathStep>> parsed = parse_path(value);
+    if (!parsed) return parsed.error();
+    options.path = *std::move(parsed);
+    return acts(Action::path)(name, value);
+  };
+  constexpr std::uint64_t most = 1'000'000'000'000;
+  const std::array flags{
+      Flag{"--scenario", "", "token_bucket", takes_text(options.scenario)},
+      Flag{"--runs", "", "20000", takes_number(options.runs, 1, most)},
+      Flag{"--first", "", "1", takes_number(options.first, 0, ~std::uint64_t{0})},
+      Flag{"--preemptions", "", "2", takes_number(options.preemptions, 0, 1000)},
+      Flag{"--memory", "", "1", takes_number(options.memory, 0, 1000)},
+      Flag{"--limit", "", "5000000", takes_number(options.limit, 1, most)},
+      Flag{"--path", "", "12:1,30:2", path},
+      Flag{"--steps", "", "60", takes_number(options.steps, 1, 100'000)},
+      Flag{"--dfs", "", "", acts(Action::depth_first)},
+      Flag{"--zoo", "", "", acts(Action::zoo)},
+      Flag{"--list", "", "", acts(Action::list)},
+      help_flag(options.action),
+  };
+  if (const auto applied = apply_flags(flags, arguments); !applied) return applied.error();
+  if (options.action == Action::path && options.scenario.empty())
     return usage("--path needs the --scenario that it is of");
   return options;
 }

@@ -56,7 +56,7 @@ class BatchTrial {
       world->recover();
     }
     trial.invariant(nullptr);
-    if (trial.stuck()) static_cast<void>(world.release());
+    if (trial.broken()) trial.leave(world.release());
   }
 
  private:

@@ -60,9 +60,9 @@ class Brownout {
       world.server_.set(healthy());
     });
     if (trial.finish()) world->check_end();
-    if (!trial.stuck()) return;
-    static_cast<void>(world.release());
-    static_cast<void>(ask.release());
+    if (!trial.broken()) return;
+    trial.leave(world.release());
+    trial.leave(ask.release());
   }
 
  private:

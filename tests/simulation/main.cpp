@@ -7,11 +7,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <penstock/core/sync.hpp>
 
 #include <cli/command_line.hpp>
+#include <cli/flags.hpp>
 
 #include "scenarios.hpp"
 #include "trial.hpp"
@@ -38,7 +40,7 @@ it. Every hundredth seed is run twice and must leave the same trace.
       --break NAME     plant a fault in the world, to see that it is found:
                        leaked-permit, ignored-deadline, unpaid-retry,
                        extra-probe, exceeded-rate, lost-caller, leaked-lease,
-                       swapped-replies or unseeded-chance
+                       swapped-replies, unseeded-chance or unpaid-hedge
   -h, --help           this text
 
 Exit code: 0 all holds, 1 something does not, 2 wrong usage.
@@ -56,55 +58,41 @@ struct Options {
 
 Result<Options> parse(const std::vector<std::string_view>& arguments) {
   using namespace cli;
-  constexpr std::array<std::string_view, 6> names{
-      "--seeds", "--first", "--scenario", "--list", "--break", "--help"};
   Options options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    const auto equals = argument.find('=');
-    const std::string_view name = argument.substr(0, equals);
-    if (name == "-h" || name == "--help" || name == "--list") {
-      options.action = name == "--list" ? Options::Action::list : Options::Action::help;
-      return options;
-    }
-    if (std::ranges::find(names, name) == names.end()) {
-      const std::string_view meant = closest(name, names);
-      return usage("there is no flag " + std::string{name} +
-                   (meant.empty() ? std::string{"; --help lists them"}
-                                  : "; did you mean " + std::string{meant} + "?"));
-    }
-    if (equals == argument.npos && i + 1 == arguments.size())
-      return usage(std::string{name} + " needs a value; --help shows one");
-    const std::string_view value =
-        equals == argument.npos ? arguments[++i] : argument.substr(equals + 1);
-    if (name == "--seeds" || name == "--first") {
-      const bool counts = name == "--seeds";
-      const Result<std::uint64_t> number = whole_number<std::uint64_t>(
-          name, value, counts ? 1 : 0, counts ? 1'000'000'000'000 : ~std::uint64_t{0});
-      if (!number) return number.error();
-      (counts ? options.seeds : options.first) = *number;
-    } else if (name == "--scenario") {
-      const auto found = std::ranges::find(scenarios, value, &Scenario::name);
-      if (found == scenarios.end())
-        return usage("there is no scenario " + quoted(value) + "; --list lists them");
-      options.chosen.push_back(&*found);
-    } else {
-      const auto found = std::ranges::find(bugs, value, &std::pair<std::string_view, Bug>::first);
-      if (found == bugs.end())
-        return usage("there is no fault " + quoted(value) + " to plant; --help lists them");
-      options.bug_name = found->first;
-      options.bug = found->second;
-    }
-  }
+  const auto scenario = [&](std::string_view, std::string_view value) -> Result<void> {
+    const auto found = std::ranges::find(scenarios, value, &Scenario::name);
+    if (found == scenarios.end())
+      return usage("there is no scenario " + quoted(value) + "; --list lists them");
+    options.chosen.push_back(&*found);
+    return {};
+  };
+  const auto fault = [&](std::string_view, std::string_view value) -> Result<void> {
+    const auto found = std::ranges::find(bugs, value, &std::pair<std::string_view, Bug>::first);
+    if (found == bugs.end())
+      return usage("there is no fault " + quoted(value) + " to plant; --help lists them");
+    options.bug_name = found->first;
+    options.bug = found->second;
+    return {};
+  };
+  const std::array flags{
+      Flag{"--seeds", "", "1000", takes_number(options.seeds, 1, 1'000'000'000'000)},
+      Flag{"--first", "", "1", takes_number(options.first, 0, ~std::uint64_t{0})},
+      Flag{"--scenario", "", "pipeline", scenario},
+      Flag{"--list", "", "", means(options.action, Options::Action::list), Flag::Then::stop},
+      Flag{"--break", "", "leaked-permit", fault},
+      help_flag(options.action),
+  };
+  if (const auto applied = apply_flags(flags, arguments); !applied) return applied.error();
   if (options.chosen.empty())
-    for (const Scenario& scenario : scenarios) options.chosen.push_back(&scenario);
+    for (const Scenario& each : scenarios) options.chosen.push_back(&each);
   return options;
 }
 
-// Worlds whose callers wait for ever; the callers refer to them.
+// Worlds in which something did not hold, callers that wait for ever perhaps. Never destroyed, so
+// that a search for leaks still finds them held.
 std::vector<Trial*>& abandoned() {
-  static std::vector<Trial*> trials;
-  return trials;
+  static auto* const trials = new std::vector<Trial*>;
+  return *trials;
 }
 
 struct Seen {
@@ -118,7 +106,7 @@ Seen run_seed(const Scenario& scenario, std::uint64_t seed, Bug bug) {
   scenario.play(*trial);
   Seen seen{
       trial->simulation.trace_hash(), trial->calls, trial->violation_count(), trial->violations()};
-  if (trial->stuck()) abandoned().push_back(trial.release());
+  if (trial->broken()) abandoned().push_back(trial.release());
   return seen;
 }
 

@@ -29,6 +29,44 @@ namespace simulate {
 using testing::Latency;
 using testing::SimulatedServer;
 
+/// Any mixture of faults, each alone as well as together.
+inline SimulatedServer::Options faulty_server(Trial& trial) {
+  const Duration median = trial.time(1ms, 100ms);
+  SimulatedServer::Options server{
+      .name = "the server",
+      .service = {median / 2, median, median * 2, median * 5, median * 20},
+      .workers = static_cast<std::uint32_t>(trial.number(0, 4)),
+      .max_queueing = trial.time(10ms, 2s),
+      .refused = trial.share(0.5),
+      .failed = trial.share(0.5),
+      .cut = trial.share(0.5),
+      .lost = trial.share(0.3),
+      .dripping = trial.share(0.3),
+      .drip = trial.time(10ms, 2s)};
+  if (trial.happens(0.3))
+    server.rate = TokenBucket::Options{.rate = static_cast<double>(trial.number(1, 20))};
+  return server;
+}
+
+/// Crashes, restarts and cuts within the first seconds.
+inline void break_now_and_then(Trial& trial, SimulatedServer& server) {
+  for (std::uint64_t crash = trial.number(0, 2); crash != 0; --crash) {
+    const Duration when = trial.time(0s, 6s);
+    trial.after(when, [&server] { server.crash(); });
+    trial.after(when + trial.time(0s, 2s), [&server] { server.restart(); });
+  }
+  if (trial.happens(0.3)) trial.after(trial.time(0s, 6s), [&server] { server.cut_all(); });
+}
+
+inline RetryPolicy draw_retries(Trial& trial) {
+  RetryPolicy::Options retries{.max_attempts = static_cast<std::uint32_t>(trial.number(1, 6))};
+  const Backoff backoff = Backoff::exponential(trial.time(1ms, 200ms), 2s);
+  for (const ErrorKind kind :
+       {ErrorKind::transient, ErrorKind::timeout, ErrorKind::unavailable, ErrorKind::rate_limited})
+    retries.rules[kind] = {5, backoff, trial.happens(0.5) ? Jitter::full : Jitter::none};
+  return RetryPolicy{retries};
+}
+
 /// A gate that admits all and counts who is inside: whoever comes in must go out again.
 class CountingGate {
  public:
@@ -176,8 +214,6 @@ class ProbeGate {
 /// faults that crashes and comes back, by callers that come, wait and give up at random.
 class Pipeline {
  public:
-  enum class Mode : std::uint8_t { coroutines, blocking };
-
   explicit Pipeline(Trial& trial)
       : trial_(trial),
         settings_(draw(trial)),
@@ -199,7 +235,7 @@ class Pipeline {
   }
 
   /// The whole stack over this world's server.
-  template <Mode mode>
+  template <Flavour flavour>
   [[nodiscard]] auto client() {
     auto retrying = trial_.bug == Bug::unpaid_retry ? retry(settings_.policy)
                                                     : retry(settings_.policy, budget_);
@@ -211,7 +247,7 @@ class Pipeline {
                         rate_limit(bucket_),
                         attempt_timeout(settings_.attempt_timeout),
                         GateLayer<CountingGate, LayerKind::other>{CountingGate{permits_}});
-    if constexpr (mode == Mode::coroutines) {
+    if constexpr (flavour == Flavour::coroutines) {
       return std::move(layers) | [this](std::size_t number, Call& call) -> Task<Result<int>> {
         send(number, call);
         const Result<void> answered = co_await server_.answer(call);
@@ -227,25 +263,25 @@ class Pipeline {
   }
 
   /// One seed. The client and the world live as long as somebody waits in them.
-  template <Mode mode>
+  template <Flavour flavour>
   static void play(Trial& trial) {
     auto world = std::make_unique<Pipeline>(trial);
-    auto ask = std::make_unique<decltype(world->client<mode>())>(world->client<mode>());
+    auto ask = std::make_unique<decltype(world->client<flavour>())>(world->client<flavour>());
     const std::size_t count = trial.number(4, 24);
     for (std::size_t number = 0; number < count; ++number) {
       world->promises_.emplace_back();
-      world->start_caller<mode>(*ask, trial.time(0s, 6s), trial.time(20ms, 4s));
+      world->start_caller<flavour>(*ask, trial.time(0s, 6s), trial.time(20ms, 4s));
     }
     world->disturb();
     trial.invariant([&world = *world] { world.check(); });
     if (trial.finish()) {
       world->check_end();
-      world->recover<mode>(*ask);
+      world->recover<flavour>(*ask);
     }
     trial.invariant(nullptr);
-    if (!trial.stuck()) return;
-    static_cast<void>(world.release());  // those who wait refer to it
-    static_cast<void>(ask.release());
+    if (!trial.broken()) return;
+    trial.leave(world.release());
+    trial.leave(ask.release());
   }
 
  private:
@@ -266,15 +302,7 @@ class Pipeline {
   };
 
   static Settings draw(Trial& trial) {
-    RetryPolicy::Options retries{.max_attempts = static_cast<std::uint32_t>(trial.number(1, 6))};
-    const Backoff backoff = Backoff::exponential(trial.time(1ms, 200ms), 2s);
-    for (const ErrorKind kind : {ErrorKind::transient,
-                                 ErrorKind::timeout,
-                                 ErrorKind::unavailable,
-                                 ErrorKind::rate_limited})
-      retries.rules[kind] = {5, backoff, trial.happens(0.5) ? Jitter::full : Jitter::none};
-    SimulatedServer::Options server = faulty(trial);
-    return {RetryPolicy{retries},
+    return {draw_retries(trial),
             static_cast<std::uint32_t>(trial.number(0, 5)),
             trial.one_of(std::array<std::uint32_t, 3>{0, 100, 500}),
             0.3 + 0.1 * static_cast<double>(trial.number(0, 5)),
@@ -286,65 +314,27 @@ class Pipeline {
             trial.one_of(std::array<std::int64_t, 6>{2, 5, 10, 20, 50, 100}),
             static_cast<std::int64_t>(trial.number(1, 8)),
             trial.time(20ms, 1s),
-            std::move(server)};
+            faulty_server(trial)};
   }
-  static SimulatedServer::Options faulty(Trial& trial) {
-    const Duration median = trial.time(1ms, 100ms);
-    SimulatedServer::Options server{
-        .name = "the server",
-        .service = {median / 2, median, median * 2, median * 5, median * 20},
-        .workers = static_cast<std::uint32_t>(trial.number(0, 4)),
-        .max_queueing = trial.time(10ms, 2s),
-        .refused = trial.share(0.5),
-        .failed = trial.share(0.5),
-        .cut = trial.share(0.5),
-        .lost = trial.share(0.3),
-        .dripping = trial.share(0.3),
-        .drip = trial.time(10ms, 2s)};
-    if (trial.happens(0.3))
-      server.rate = TokenBucket::Options{.rate = static_cast<double>(trial.number(1, 20))};
-    return server;
-  }
-
-  // Crashes, restarts, cuts, and a caller's change of mind.
   void disturb() {
-    for (std::uint64_t crash = trial_.number(0, 2); crash != 0; --crash) {
-      const Duration when = trial_.time(0s, 6s);
-      trial_.after(when, [this] { server_.crash(); });
-      trial_.after(when + trial_.time(0s, 2s), [this] { server_.restart(); });
-    }
-    if (trial_.happens(0.3)) trial_.after(trial_.time(0s, 6s), [this] { server_.cut_all(); });
+    break_now_and_then(trial_, server_);
     for (Promise& promise : promises_) {
       if (!trial_.happens(0.25)) continue;
       trial_.after(trial_.time(0s, 8s), [this, &promise] { promise.cancel(trial_); });
     }
   }
 
-  template <Mode mode, class Client>
+  template <Flavour flavour, class Client>
   void start_caller(Client& ask, Duration delay, Duration limit) {
     const std::size_t number = promises_.size() - 1;
-    std::string name = "caller " + std::to_string(number);
-    if constexpr (mode == Mode::coroutines) {
-      const auto body = [](Pipeline& world,
-                           Client& client,
-                           std::size_t index,
-                           Duration wait,
-                           Duration most) -> Task<void> {
-        co_await world.trial_.sleep(wait);
-        const Call call = world.begin(index, most);
-        const Result<int> result = co_await client(index, call);
-        world.end(index, result);
-      };
-      trial_.simulation.spawn(std::move(name), body(*this, ask, number, delay, limit));
-    } else {
-      trial_.simulation.spawn(std::move(name), [this, &ask, number, delay, limit] {
-        Call sleeping{.executor = &trial_.simulation};
-        static_cast<void>(block_until(sleeping, trial_.simulation.now() + delay));
-        const Call call = begin(number, limit);
-        const Result<int> result = ask(number, call);
-        end(number, result);
-      });
-    }
+    spawn_caller<flavour>(
+        trial_,
+        "caller " + std::to_string(number),
+        delay,
+        ask,
+        number,
+        [this, number, limit] { return begin(number, limit); },
+        [this, number](const Result<int>& result) { end(number, result); });
   }
   Call begin(std::size_t number, Duration limit) {
     Promise& promise = promises_[number];
@@ -401,7 +391,7 @@ class Pipeline {
   }
 
   // When the faults are over, calls get through again: nothing is stuck, and nothing is missing.
-  template <Mode mode, class Client>
+  template <Flavour flavour, class Client>
   void recover(Client& ask) {
     server_.restart();
     server_.set({.service = Latency::constant(1ms)});
@@ -409,7 +399,7 @@ class Pipeline {
     trial_.simulation.run_for(1min);
     for (std::uint32_t call = 0; call <= settings_.probes + 1; ++call) {
       promises_.emplace_back();
-      start_caller<mode>(ask, 1s, 1h);  // slower than any rate: no probe lapses in the limiter
+      start_caller<flavour>(ask, 1s, 1h);  // slower than any rate: no probe lapses in the limiter
       if (!trial_.finish()) return;
     }
     promises_.back().check_end(trial_);

@@ -45,7 +45,7 @@ class PoolTrial {
       world->recover();
     }
     trial.invariant(nullptr);
-    if (trial.stuck()) static_cast<void>(world.release());
+    if (trial.broken()) trial.leave(world.release());
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "batch.hpp"
 #include "brownout.hpp"
 #include "bucket.hpp"
+#include "full_pipeline.hpp"
 #include "pipeline.hpp"
 #include "pool.hpp"
 #include "storm.hpp"
@@ -24,10 +25,17 @@ struct Scenario {
 inline constexpr std::array scenarios{
     Scenario{"pipeline",
              "deadline > retry + budget > breaker > limiter > attempt timeout, coroutines",
-             &Pipeline::play<Pipeline::Mode::coroutines>},
+             &Pipeline::play<Flavour::coroutines>},
     Scenario{"blocking",
              "the same pipeline with callers that block",
-             &Pipeline::play<Pipeline::Mode::blocking>},
+             &Pipeline::play<Flavour::blocking>},
+    Scenario{"full-pipeline",
+             "deadline > cache > coalesce > fallback > retry > hedge > breaker > limiter > "
+             "adaptive and fixed concurrency limit > attempt timeout, coroutines",
+             &FullPipeline<Flavour::coroutines>::play},
+    Scenario{"full-blocking",
+             "the same without the hedge, with callers that block",
+             &FullPipeline<Flavour::blocking>::play},
     Scenario{"batch",
              "a batch queue under faults, cancels, flush, drain, close and abort",
              &BatchTrial::play},

@@ -81,9 +81,9 @@ class Storm {
       if (trial.finish()) world->check_end();
     }
     if (!trial.stuck()) world->recover(*ask);
-    if (!trial.stuck()) return;
-    static_cast<void>(world.release());
-    static_cast<void>(ask.release());
+    if (!trial.broken()) return;
+    trial.leave(world.release());
+    trial.leave(ask.release());
   }
 
  private:

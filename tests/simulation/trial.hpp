@@ -37,8 +37,9 @@ enum class Bug : std::uint8_t {
   leaked_lease,      ///< a lease is kept when its call is cancelled
   swapped_replies,   ///< two items of a batch get each other's reply
   unseeded_chance,   ///< a decision that is not drawn from the seed
+  unpaid_hedge,      ///< hedges are sent without asking the budget
 };
-inline constexpr std::array<std::pair<std::string_view, Bug>, 9> bugs{{
+inline constexpr std::array<std::pair<std::string_view, Bug>, 10> bugs{{
     {"leaked-permit", Bug::leaked_permit},
     {"ignored-deadline", Bug::ignored_deadline},
     {"unpaid-retry", Bug::unpaid_retry},
@@ -48,6 +49,7 @@ inline constexpr std::array<std::pair<std::string_view, Bug>, 9> bugs{{
     {"leaked-lease", Bug::leaked_lease},
     {"swapped-replies", Bug::swapped_replies},
     {"unseeded-chance", Bug::unseeded_chance},
+    {"unpaid-hedge", Bug::unpaid_hedge},
 }};
 
 /// One seed of one scenario: its world's clock and chance, and what did not hold.
@@ -120,6 +122,10 @@ class Trial {
     return true;
   }
   [[nodiscard]] bool stuck() const noexcept { return stuck_; }
+  /// Something did not hold. Then the world is left as it is: those who wait refer to it, and what
+  /// the library asserts at the end of its life would keep the violation from being told.
+  [[nodiscard]] bool broken() const noexcept { return violation_count_ != 0; }
+  void leave(void* world) { left_.push_back(world); }
   [[nodiscard]] const std::vector<std::string>& violations() const noexcept { return violations_; }
   [[nodiscard]] std::uint64_t violation_count() const noexcept { return violation_count_; }
 
@@ -161,6 +167,7 @@ class Trial {
   std::vector<std::string> violations_;
   std::uint64_t violation_count_ = 0;
   bool stuck_ = false;
+  std::vector<void*> left_;
 };
 
 /// One call of a scenario, and what is promised about it.
@@ -215,6 +222,39 @@ class Promise {
   int completions_ = 0;
   StopSource stop_;
 };
+
+enum class Flavour : std::uint8_t { coroutines, blocking };
+
+/// A caller that comes after `delay`: `client(request, begin())`, and `end` is told the result.
+template <Flavour flavour, class Client, class Request, class Begin, class End>
+void spawn_caller(Trial& trial,
+                  std::string name,
+                  Duration delay,
+                  Client& client,
+                  Request request,
+                  Begin begin,
+                  End end) {
+  if constexpr (flavour == Flavour::coroutines) {
+    const auto body =
+        [](Trial& at, Client& ask, Request asked, Duration wait, Begin first, End last)
+        -> Task<void> {
+      co_await at.sleep(wait);
+      const Call call = first();
+      const auto result = co_await ask(asked, call);
+      last(result);
+    };
+    trial.simulation.spawn(std::move(name), body(trial, client, request, delay, begin, end));
+  } else {
+    trial.simulation.spawn(
+        std::move(name), [&trial, &client, request, delay, begin, end]() mutable {
+          Call sleeping{.executor = &trial.simulation};
+          static_cast<void>(block_until(sleeping, trial.simulation.now() + delay));
+          const Call call = begin();
+          const auto result = client(request, call);
+          end(result);
+        });
+  }
+}
 
 /// The rate of a bucket, checked exactly for every window: after each event, what could not have
 /// come in yet is at most the burst (the same bound as burst + rate * w for all windows w).

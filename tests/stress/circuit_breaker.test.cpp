@@ -13,6 +13,9 @@
 
 #include <penstock/policy/circuit_breaker.hpp>
 
+#include "support/breaking.hpp"
+#include "support/in_parallel.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -20,31 +23,17 @@ using penstock::CircuitBreaker;
 using penstock::Duration;
 using penstock::Outcome;
 using penstock::Time;
+using penstock::testing::in_parallel;
+using penstock::testing::trip;
 using Permit = CircuitBreaker::Permit;
 using State = CircuitBreaker::State;
 
 constexpr Time start{1h};
 constexpr std::uint32_t probes = 3;
 
-template <class Work>
-void in_parallel(Work work) {
-  std::vector<std::thread> running;
-  for (std::uint64_t index = 0; index < 4; ++index) running.emplace_back(work, index);
-  for (std::thread& thread : running) thread.join();
-}
-
-void fail_until_open(CircuitBreaker& breaker, Time now) {
-  for (std::uint32_t calls = 0; breaker.state(now) != State::open; ++calls) {
-    ASSERT_LE(calls, breaker.options().minimum_calls);
-    auto permit = breaker.admit(now);
-    ASSERT_TRUE(permit);
-    permit->settle(Outcome::unavailable, now);
-  }
-}
-
 // Whatever happened before: exactly the probes fit, and their successes close it.
 void expect_balanced(CircuitBreaker& breaker, Time now) {
-  fail_until_open(breaker, now);
+  trip(breaker, now);
   now += 2min;
   std::vector<Permit> held;
   for (std::uint32_t probe = 0; probe < probes; ++probe) {
@@ -60,7 +49,7 @@ void expect_balanced(CircuitBreaker& breaker, Time now) {
 TEST(circuit_breaker_under_contention, half_open_admits_exactly_its_probes) {
   for (int round = 0; round < 300; ++round) {
     CircuitBreaker breaker{{.minimum_calls = 1, .probes = probes}};
-    fail_until_open(breaker, start);
+    trip(breaker, start);
     const Time now = start + 31s;
     std::atomic<std::uint32_t> admitted{0};
     std::array<std::vector<Permit>, 4> held;
@@ -79,7 +68,7 @@ TEST(circuit_breaker_under_contention, half_open_admits_exactly_its_probes) {
 TEST(circuit_breaker_under_contention, the_last_success_closes_it_whoever_is_last) {
   for (int round = 0; round < 500; ++round) {
     CircuitBreaker breaker{{.minimum_calls = 1, .probes = probes}};
-    fail_until_open(breaker, start);
+    trip(breaker, start);
     const Time now = start + 31s;
     in_parallel([&](std::uint64_t) {
       if (auto permit = breaker.admit(now)) permit->settle(Outcome::success, now);
@@ -144,7 +133,7 @@ TEST(circuit_breaker_under_contention, who_sees_it_open_sees_until_when) {
       return;
     }
     for (int round = 0; round < 3000; ++round) {
-      fail_until_open(breaker, Time{hours.load() * 1h});
+      trip(breaker, Time{hours.load() * 1h});
       breaker.reset();
       hours.fetch_add(2);
     }
@@ -159,7 +148,7 @@ TEST(circuit_breaker_under_contention, probes_that_fail_together_are_one_more_op
                             .open_growth = 2,
                             .probes = 4,
                             .probe_success_rate = 0.5}};
-    fail_until_open(breaker, start);
+    trip(breaker, start);
     Time now = start + 2s;
     for (const Duration open_time : {2s, 4s, 8s}) {
       in_parallel([&](std::uint64_t) {

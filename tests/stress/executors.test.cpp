@@ -21,10 +21,13 @@
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/wait.hpp>
 
+#include "support/in_parallel.hpp"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::in_parallel;
 
 struct Count final : Job {
   explicit Count(std::atomic<int>& counter)
@@ -32,13 +35,6 @@ struct Count final : Job {
         count(&counter) {}
   std::atomic<int>* count;
 };
-
-template <class Body>
-void in_threads(int count, Body body) {
-  std::vector<std::thread> threads;
-  for (int number = 0; number < count; ++number) threads.emplace_back(body, number);
-  for (std::thread& thread : threads) thread.join();
-}
 
 // How submissions ended.
 struct Ends {
@@ -66,11 +62,12 @@ TEST(thread_pool_stress, every_submission_ends_once_when_the_pool_stops_meanwhil
       std::this_thread::sleep_for(round * 20us);
       EXPECT_TRUE(round % 2 == 0 ? pool.stop() : pool.drain());
     }};
-    in_threads(submitters, [&](int number) {
+    in_parallel(submitters, [&](std::uint64_t number) {
       for (int count = 0; count < each; ++count) {
         const auto function = [&] { ++ran; };
-        auto submitted =
-            (count + number) % 2 == 0 ? pool.submit(function) : pool.try_submit(function);
+        auto submitted = (static_cast<std::uint64_t>(count) + number) % 2 == 0
+                             ? pool.submit(function)
+                             : pool.try_submit(function);
         ends.count(submitted ? submitted->wait() : Result<void>{submitted.error()});
       }
     });
@@ -113,7 +110,7 @@ TEST(thread_pool_stress, outcomes_of_dropped_submissions_go_without_anyone) {
   std::atomic<int> ran{0};
   {
     ThreadPool pool{3};
-    in_threads(3, [&](int) {
+    in_parallel(3, [&](std::uint64_t) {
       for (int count = 0; count < 500; ++count) {
         auto submitted = pool.submit([&] { ++ran; });
         if (count % 3 == 0) static_cast<void>(submitted->wait());
@@ -131,9 +128,9 @@ TEST(thread_pool_stress, posts_and_timers_beside_submissions_all_run) {
   std::deque<Count> jobs;
   for (int job = 0; job < 3000; ++job) jobs.emplace_back(posted);
   ThreadPool pool{3};
-  in_threads(3, [&](int number) {
+  in_parallel(3, [&](std::uint64_t number) {
     for (std::size_t job = 0; job < 1000; ++job) {
-      pool.post(jobs[static_cast<std::size_t>(number) * 1000 + job]);
+      pool.post(jobs[number * 1000 + job]);
       if (job % 4 == 0) static_cast<void>(pool.submit([&] { ++submitted; }));
       if (job % 100 == 0) {
         Parker nobody;
@@ -160,9 +157,9 @@ TYPED_TEST(event_loop_stress, no_job_is_lost_between_posts_and_stops) {
   std::thread runner{[&] {
     while (!posted) EXPECT_TRUE(loop.run());
   }};
-  in_threads(3, [&](int number) {
+  in_parallel(3, [&](std::uint64_t number) {
     for (std::size_t job = 0; job < 1000; ++job) {
-      loop.post(jobs[static_cast<std::size_t>(number) * 1000 + job]);
+      loop.post(jobs[number * 1000 + job]);
       if (job % 50 == 0) loop.stop();
     }
   });
@@ -182,7 +179,7 @@ TYPED_TEST(event_loop_stress, timers_are_taken_back_by_other_threads_while_they_
   };
   TypeParam loop;
   std::thread runner{[&] { EXPECT_TRUE(loop.run()); }};
-  in_threads(2, [&](int) {
+  in_parallel(2, [&](std::uint64_t) {
     for (int round = 0; round < 500; ++round) {
       Alarm alarm;
       alarm.when = loop.now() + (round % 20) * 1us;
@@ -242,7 +239,7 @@ TYPED_TEST(event_loop_stress, stop_ends_a_run_whose_turn_has_not_come) {
 TYPED_TEST(event_loop_stress, the_thread_that_drives_may_change) {
   TypeParam loop;
   std::atomic<int> ran{0};
-  in_threads(4, [&](int) {
+  in_parallel(4, [&](std::uint64_t) {
     const auto body = [&]() -> Task<void> {
       co_await reschedule(loop);
       ++ran;
@@ -319,7 +316,7 @@ TEST(event_loops_stress, every_task_ends_once_when_all_stop_meanwhile) {
       std::this_thread::sleep_for(round * 20us);
       EXPECT_TRUE(loops.stop());
     }};
-    in_threads(3, [&](int) {
+    in_parallel(3, [&](std::uint64_t) {
       for (int task = 0; task < 100; ++task) spawned += loops.spawn(make) ? 1 : 0;
     });
     stopper.join();

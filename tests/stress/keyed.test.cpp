@@ -5,13 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <random>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include <penstock/policy/circuit_breaker.hpp>
 #include <penstock/policy/token_bucket.hpp>
 #include <penstock/store/keyed.hpp>
+
+#include "support/in_parallel.hpp"
 
 namespace {
 
@@ -21,15 +21,9 @@ using penstock::Keyed;
 using penstock::Outcome;
 using penstock::Time;
 using penstock::TokenBucket;
+using penstock::testing::in_parallel;
 
 constexpr Time start{1h};
-
-template <class Work>
-void in_parallel(Work work) {
-  std::vector<std::thread> running;
-  for (std::uint64_t index = 0; index < 4; ++index) running.emplace_back(work, index);
-  for (std::thread& thread : running) thread.join();
-}
 
 // trap 12, with everyone at once: each thread fails at a key of its own, in between it and the
 // others bring strangers in.

@@ -5,30 +5,15 @@
 #include <chrono>
 #include <cstdint>
 #include <random>
-#include <thread>
-#include <vector>
 
 #include <penstock/policy/retry_budget.hpp>
+
+#include "support/in_parallel.hpp"
 
 namespace {
 
 using penstock::RetryBudget;
-
-// Begins with all threads there, so that the short ones are not over before the last begins.
-template <class Work>
-void in_parallel(Work work) {
-  constexpr std::uint64_t threads = 4;
-  std::atomic<std::uint64_t> ready{0};
-  std::vector<std::thread> running;
-  for (std::uint64_t index = 0; index < threads; ++index) {
-    running.emplace_back([&ready, work, index] {
-      ++ready;
-      while (ready.load() < threads) std::this_thread::yield();
-      work(index);
-    });
-  }
-  for (std::thread& thread : running) thread.join();
-}
+using penstock::testing::in_parallel;
 
 // trap 17
 TEST(retry_budget_under_contention, every_token_is_spent_once) {

@@ -6,11 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <random>
-#include <thread>
 #include <vector>
 
 #include <penstock/policy/limit_set.hpp>
 #include <penstock/policy/token_bucket.hpp>
+
+#include "support/in_parallel.hpp"
 
 namespace {
 
@@ -19,8 +20,9 @@ using penstock::Duration;
 using penstock::LimitSet;
 using penstock::Time;
 using penstock::TokenBucket;
+using penstock::testing::in_parallel;
+using penstock::testing::parallel_threads;
 
-constexpr int threads = 4;
 constexpr int rounds = 20'000;
 
 // One virtual clock that every thread pushes on and reads late.
@@ -29,19 +31,12 @@ struct VirtualClock {
   Time step(std::int64_t by) { return Time{Duration{ticks.fetch_add(by) + by}}; }
 };
 
-template <class Work>
-void in_parallel(Work work) {
-  std::vector<std::thread> running;
-  for (int index = 0; index < threads; ++index) running.emplace_back(work, index);
-  for (std::thread& thread : running) thread.join();
-}
-
 TEST(token_bucket_under_contention, never_grants_more_than_burst_and_rate) {
   TokenBucket bucket{{.rate = 1'000'000, .per = 1s, .burst = 50}};
   VirtualClock clock;
   std::atomic<std::int64_t> granted{0};
-  in_parallel([&](int index) {
-    std::mt19937_64 random{static_cast<std::uint64_t>(index)};
+  in_parallel([&](std::uint64_t index) {
+    std::mt19937_64 random{index};
     std::int64_t mine = 0;
     for (int round = 0; round < rounds; ++round) {
       const Time now = clock.step(static_cast<std::int64_t>(random() % 1000));
@@ -58,7 +53,7 @@ TEST(token_bucket_under_contention, never_grants_more_than_burst_and_rate) {
 TEST(token_bucket_under_contention, grants_exactly_the_burst_while_time_stands_still) {
   TokenBucket bucket{{.rate = 10, .per = 1s, .burst = 5000}};
   std::atomic<int> granted{0};
-  in_parallel([&](int) {
+  in_parallel([&](std::uint64_t) {
     for (int round = 0; round < rounds; ++round) {
       if (bucket.try_take(Time{1h}).granted) ++granted;
     }
@@ -68,12 +63,12 @@ TEST(token_bucket_under_contention, grants_exactly_the_burst_while_time_stands_s
 
 TEST(token_bucket_under_contention, gives_every_reservation_a_turn_of_its_own) {
   TokenBucket bucket{{.rate = 1000, .per = 1s, .burst = 1}};
-  std::vector<std::vector<Time>> turns(threads);
-  in_parallel([&](int index) {
+  std::vector<std::vector<Time>> turns(parallel_threads);
+  in_parallel([&](std::uint64_t index) {
     for (int round = 0; round < 1000; ++round) {
       const auto take = bucket.reserve(Time{1h}, Duration::max());
       ASSERT_TRUE(take.granted);
-      turns[static_cast<std::size_t>(index)].push_back(take.ready);
+      turns[index].push_back(take.ready);
     }
   });
   std::vector<Time> all;
@@ -86,7 +81,7 @@ TEST(token_bucket_under_contention, gives_every_reservation_a_turn_of_its_own) {
 
 TEST(token_bucket_under_contention, refunds_balance_takes) {
   TokenBucket bucket{{.rate = 10, .per = 1s, .burst = 100}};
-  in_parallel([&](int) {
+  in_parallel([&](std::uint64_t) {
     for (int round = 0; round < rounds; ++round) {
       if (bucket.try_take(Time{1h}, 7).granted) bucket.refund(7);
     }
@@ -102,8 +97,8 @@ TEST(token_bucket_under_contention, a_slow_start_never_grants_more_than_burst_an
                         .slow_start = {.ramp = 1ms, .idle = 10us, .share = 0.2}}};
     VirtualClock clock;
     std::atomic<std::int64_t> granted{0};
-    in_parallel([&](int index) {
-      std::mt19937_64 random{static_cast<std::uint64_t>(index + 10 * run)};
+    in_parallel([&](std::uint64_t index) {
+      std::mt19937_64 random{index + 10 * static_cast<std::uint64_t>(run)};
       std::int64_t mine = 0;
       for (int round = 0; round < rounds / 10; ++round) {
         // Now and then a pause, long enough for the bucket to start anew.
@@ -122,7 +117,7 @@ TEST(token_bucket_under_contention, never_holds_more_than_its_burst) {
   TokenBucket bucket{{.rate = 1e9, .per = 1s, .burst = 10}};
   VirtualClock clock;
   std::atomic<bool> over{false};
-  in_parallel([&](int) {
+  in_parallel([&](std::uint64_t) {
     for (int round = 0; round < rounds; ++round) {
       const Time now = clock.step(1000);  // refills it a hundred times over
       if (bucket.try_take(now, 3).granted) bucket.refund(3);
@@ -141,8 +136,8 @@ TEST(limit_set_under_contention, takes_all_or_none_and_leaves_nothing_behind) {
                    {.bucket = {.rate = 700, .per = 24h}, .cost = penstock::Cost::request}}};
   std::atomic<int> calls{0};
   std::atomic<std::int64_t> tokens{0};
-  in_parallel([&](int index) {
-    std::mt19937_64 random{static_cast<std::uint64_t>(index)};
+  in_parallel([&](std::uint64_t index) {
+    std::mt19937_64 random{index};
     for (int round = 0; round < rounds; ++round) {
       const auto weight = static_cast<std::int64_t>(random() % 20 + 1);
       if (!limits.try_take(Time{1h}, static_cast<double>(weight)).granted) continue;

@@ -28,9 +28,9 @@ inline void calls(CircuitBreaker& breaker, int times, Outcome outcome, Time now)
   return !permit && permit.error().kind() == ErrorKind::circuit_open;
 }
 
-/// Opens a closed breaker at `now`, by failures.
+/// Opens a breaker at `now`, by failures.
 inline void trip(CircuitBreaker& breaker, Time now) {
-  for (int failure = 0; failure < 1000 && breaker.state(now) == CircuitState::closed; ++failure) {
+  for (int failure = 0; failure < 1000 && breaker.state(now) != CircuitState::open; ++failure) {
     call(breaker, Outcome::unavailable, now);
   }
   ASSERT_EQ(breaker.state(now), CircuitState::open);

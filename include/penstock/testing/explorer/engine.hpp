@@ -9,9 +9,9 @@
 #include <exception>
 
 #include <penstock/core/time.hpp>
+#include <penstock/exec/fiber.hpp>
 #include <penstock/testing/explorer/arena.hpp>
 #include <penstock/testing/explorer/clock.hpp>
-#include <penstock/testing/explorer/fiber.hpp>
 #include <penstock/testing/explorer/hooks.hpp>
 #include <penstock/testing/explorer/objects.hpp>
 #include <penstock/testing/explorer/schedule.hpp>
@@ -73,7 +73,7 @@ class Engine {
     raced_ = {};
     current_ = add_thread([](void*) { instance().body_(); }, nullptr);
     running_ = true;
-    home_.switch_to(threads_[0].fiber);
+    threads_[0].fiber.switch_from(home_);
     running_ = false;
     if (verdict_ == Verdict::passed) look_at_the_heap();
     return verdict_;
@@ -167,7 +167,7 @@ class Engine {
     void (*destroy)(void*) noexcept;
   };
   struct Thread {
-    Fiber fiber;
+    exec::Fiber fiber;
     Status status;
     bool joined;
     bool timed_out;
@@ -202,12 +202,12 @@ class Engine {
   }
 
   unsigned add_thread(hook::Body body, void* argument) noexcept;
-  static void enter() noexcept;
+  [[noreturn]] void enter() noexcept;
   [[noreturn]] void finish() noexcept;
   [[noreturn]] void leave(Verdict verdict) noexcept {
     verdict_ = verdict;
     running_ = false;
-    me().fiber.switch_to(home_);
+    home_.switch_from(me().fiber);
     __builtin_unreachable();
   }
 
@@ -238,7 +238,7 @@ class Engine {
     Thread& from = me();
     const void* const place = place_;
     current_ = thread;
-    from.fiber.switch_to(threads_[thread].fiber);
+    threads_[thread].fiber.switch_from(from.fiber);
     place_ = place;
   }
   void wake(Thread& sleeper) noexcept {
@@ -292,7 +292,7 @@ class Engine {
   std::uint64_t clock_hash_ = 0;
   Schedule* schedule_ = nullptr;
   void (*body_)() = nullptr;
-  Fiber home_;
+  exec::Fiber home_;
   const void* place_ = nullptr;
 
   struct Foreign {

@@ -36,22 +36,25 @@ inline unsigned Engine::add_thread(hook::Body body, void* argument) noexcept {
   // What belongs to a thread lies at the far end of its stack: at the same place in every
   // execution, whatever the threads allocated before.
   thread.local_memory = arena_.stack(number) + Arena::usable_stack();
-  thread.fiber.prepare(arena_.stack(number), Arena::usable_stack() - local_size, &Engine::enter);
+  thread.fiber.prepare(
+      arena_.stack(number),
+      Arena::usable_stack() - local_size,
+      [](void* engine) noexcept { static_cast<Engine*>(engine)->enter(); },
+      this);
   return number;
 }
 
 inline void Engine::enter() noexcept {
-  Engine& engine = instance();
-  Thread& thread = engine.me();
-  engine.place_ = nullptr;
+  Thread& thread = me();
+  place_ = nullptr;
   try {
     thread.body(thread.argument);
   } catch (const std::exception& thrown) {
-    engine.fail("an exception leaves the thread: %s", thrown.what());
+    fail("an exception leaves the thread: %s", thrown.what());
   } catch (...) {
-    engine.fail("an exception leaves the thread");
+    fail("an exception leaves the thread");
   }
-  engine.finish();
+  finish();
 }
 
 inline void Engine::finish() noexcept {
