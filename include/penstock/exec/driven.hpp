@@ -196,10 +196,9 @@ class Driven : public Executor {
     RunQueue::Lock lock{queue_.mutex};
     drive(lock, until, [&] { return woken.ran; });
     lock.unlock();
-    // Either look at the parker waits for an `unpark` that still holds its lock.
-    if (woken.ran) return parker.unparked();
+    if (woken.ran) return true;
     if (parker.forget_post()) return false;
-    // Unparked at the last moment: the job is in the queue and must leave it first.
+    // Unparked at the last moment: the job is in the queue, or on its way, and must leave it first.
     lock.lock();
     drive(lock, never, [&] { return woken.ran; });
     return true;
