@@ -341,6 +341,31 @@ void context_hop_pools(benchmark::State& state) {
 }
 BENCHMARK(context_hop_pools)->UseRealTime();
 
+void context_hop_loops(benchmark::State& state) {
+  EventLoop here;
+  EventLoop there;
+  std::thread here_runner{[&] { here.run(); }};
+  std::thread there_runner{[&] { there.run(); }};
+  std::int64_t hops = 0;
+  const auto body = [&]() -> Task<void> {
+    const AllocationCounter allocations{state, AllocationCounter::By::anyone};
+    for (auto _ : state) {
+      co_await reschedule(here);
+      co_await reschedule(there);
+      co_await reschedule(here);
+      ++hops;
+    }
+  };
+  sync_wait(here, body());
+  here.stop();
+  there.stop();
+  here_runner.join();
+  there_runner.join();
+  finish(state, hops, 1);
+  bench::compare_with(state, "context_hop_condvar_pool");
+}
+BENCHMARK(context_hop_loops)->UseRealTime();
+
 // Back into the queue of the executor one is on: what a fair loop costs.
 void context_hop_same_loop(benchmark::State& state) {
   EventLoop loop;

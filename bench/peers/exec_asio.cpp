@@ -97,9 +97,8 @@ void timer_asio(benchmark::State& state) {
 }
 BENCHMARK(timer_asio);
 
-void context_hop_asio_pools(benchmark::State& state) {
-  asio::thread_pool here{1};
-  asio::thread_pool there{1};
+template <class Executor>
+void context_hop(benchmark::State& state, const Executor& here, const Executor& there) {
   std::int64_t hops = 0;
   Countdown done{1};
   const auto body = [&]() -> asio::awaitable<void> {
@@ -115,6 +114,25 @@ void context_hop_asio_pools(benchmark::State& state) {
   finish(state, hops, 1);
   compare_with(state, "context_hop_condvar_pool");
 }
+void context_hop_asio_pools(benchmark::State& state) {
+  asio::thread_pool here{1};
+  asio::thread_pool there{1};
+  context_hop(state, here.get_executor(), there.get_executor());
+}
 BENCHMARK(context_hop_asio_pools)->UseRealTime();
+void context_hop_asio_loops(benchmark::State& state) {
+  asio::io_context here{1};
+  asio::io_context there{1};
+  auto work_here = asio::make_work_guard(here);
+  auto work_there = asio::make_work_guard(there);
+  std::thread here_runner{[&] { here.run(); }};
+  std::thread there_runner{[&] { there.run(); }};
+  context_hop(state, here.get_executor(), there.get_executor());
+  work_here.reset();
+  work_there.reset();
+  here_runner.join();
+  there_runner.join();
+}
+BENCHMARK(context_hop_asio_loops)->UseRealTime();
 
 }  // namespace

@@ -101,6 +101,27 @@ struct Stop final : Job {
   Loop& loop;
 };
 
+void a_loop_goes_as_soon_as_it_has_run() {
+  sync::thread other;
+  {
+    Loop loop;  // whoever stops it may still be waking it
+    other = sync::thread{[&] { loop.stop(); }};
+    loop.run();
+  }
+  other.join();
+}
+
+void a_loop_goes_after_a_job_that_stops_it() {
+  sync::thread other;
+  {
+    Loop loop;
+    Stop stop{loop};
+    other = sync::thread{[&] { loop.post(stop); }};
+    loop.run();
+  }
+  other.join();
+}
+
 void a_post_wakes_the_loop() {
   Loop loop;
   Count count;
@@ -221,6 +242,8 @@ void timers_on_a_loop_that_runs() {
 }
 
 const Scenario scenarios[] = {
+    {"event_loop/a_loop_goes_as_soon_as_it_has_run", a_loop_goes_as_soon_as_it_has_run},
+    {"event_loop/a_loop_goes_after_a_job_that_stops_it", a_loop_goes_after_a_job_that_stops_it},
     {"event_loop/a_post_wakes_the_loop", a_post_wakes_the_loop},
     {"event_loop/stop_meets_run", stop_meets_run},
     {"event_loop/stop_from_one_thread_and_posts_from_another",

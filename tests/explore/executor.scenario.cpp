@@ -64,6 +64,23 @@ struct Wait final : Job {
   Parker& end;
 };
 
+struct Block final : Timer {
+  Block(ThreadPool& in, Parker& until, Parker& then, Time at) noexcept
+      : Timer([](Timer& timer) noexcept {
+          auto& self = static_cast<Block&>(timer);
+          static_cast<void>(self.pool.wait(self.parker, never));
+          self.end.unpark();
+        }),
+        pool(in),
+        parker(until),
+        end(then) {
+    when = at;
+  }
+  ThreadPool& pool;
+  Parker& parker;
+  Parker& end;
+};
+
 void a_post_wakes_the_inline_driver() {
   Inline executor;
   Parker done;
@@ -128,6 +145,57 @@ void two_threads_wait_in_one_inline() {
   other.join();
 }
 
+void an_inline_goes_as_soon_as_its_wait_is_over() {
+  sync::thread other;
+  bool woken = false;
+  {
+    Inline executor;  // whoever woke it may still be in `post`
+    Parker done;
+    Unpark job{done};
+    other = sync::thread{[&] { executor.post(job); }};
+    woken = executor.wait(done, never);
+  }
+  other.join();
+  check(woken, "woken by nothing");
+}
+
+void an_inline_goes_after_the_last_of_two_wakers() {
+  sync::thread one;
+  sync::thread two;
+  Count count;
+  bool woken = false;
+  {
+    Inline executor;
+    Parker done;
+    Unpark job{done};
+    one = sync::thread{[&] {
+      executor.post(count);
+      executor.post(job);
+    }};
+    Alarm alarm{sync::now() + 1s};
+    two = sync::thread{[&] {
+      executor.arm(alarm);
+      static_cast<void>(executor.disarm(alarm));
+    }};
+    woken = executor.wait(done, never);
+    two.join();
+  }
+  one.join();
+  check(woken && count.ran == 1, "a job was lost or ran twice");
+}
+
+void a_pool_goes_while_a_post_still_wakes_it() {
+  sync::thread other;
+  {
+    ThreadPool pool{1};
+    Parker done;
+    Unpark job{done};
+    other = sync::thread{[&] { pool.post(job); }};
+    check(pool.wait(done, never), "woken by nothing");
+  }
+  other.join();
+}
+
 void jobs_of_a_pool_all_run_before_it_ends() {
   Count one;
   Count two;
@@ -149,6 +217,32 @@ void a_pool_of_two_takes_two_jobs_at_once() {
   pool.post(waits);
   pool.post(unparks);  // must not be left to the thread that is blocked in the first
   check(pool.wait(done, never), "woken by nothing");
+}
+
+void a_pool_of_three_takes_a_burst_of_jobs_that_wait_for_one_another() {
+  ThreadPool pool{3};
+  Parker second;
+  Parker first;
+  Parker done;
+  Wait waits{pool, second, done};
+  Wait waits_too{pool, first, second};
+  Unpark unparks{first};
+  pool.post(waits);
+  pool.post(waits_too);
+  pool.post(unparks);
+  check(pool.wait(done, never), "woken by nothing");
+}
+
+void a_job_waits_for_a_timer() {
+  ThreadPool pool{2};
+  Parker rung;
+  Parker done;
+  Wait waits{pool, rung, done};
+  Ring ring{rung, pool.now() + 1s};
+  pool.arm(ring);
+  pool.post(waits);  // must not be begun by the last one that keeps the time
+  check(pool.wait(done, never), "woken by nothing");
+  static_cast<void>(pool.disarm(ring));
 }
 
 template <class E>
@@ -243,26 +337,22 @@ void an_unpark_at_the_last_moment_leaves_nothing_behind() {
   check(count.ran == 1, "a job was lost or ran twice");
 }
 
+void a_timer_waits_for_a_job() {
+  ThreadPool pool{2};
+  Parker ran;
+  Parker done;
+  Block waits{pool, ran, done, pool.now() + 1s};
+  Unpark unparks{ran};
+  pool.arm(waits);
+  pool.post(unparks);  // must not be left to the thread that fires the timer first
+  check(pool.wait(done, never), "woken by nothing");
+  static_cast<void>(pool.disarm(waits));
+}
+
 void a_timer_fires_while_another_blocks() {
   ThreadPool pool{2};
   Parker near_fired;
   Parker done;
-  struct Block final : Timer {
-    Block(ThreadPool& in, Parker& until, Parker& then, Time at) noexcept
-        : Timer([](Timer& timer) noexcept {
-            auto& self = static_cast<Block&>(timer);
-            static_cast<void>(self.pool.wait(self.parker, never));
-            self.end.unpark();
-          }),
-          pool(in),
-          parker(until),
-          end(then) {
-      when = at;
-    }
-    ThreadPool& pool;
-    Parker& parker;
-    Parker& end;
-  };
   Block first{pool, near_fired, done, pool.now() + 1s};
   Ring second{near_fired, pool.now() + 2s};
   pool.arm(first);
@@ -289,6 +379,24 @@ void no_job_waits_for_a_timer() {
   static_cast<void>(pool.disarm(far));
 }
 
+void no_timer_waits_for_a_later_one() {
+  let_time_wait();
+  ThreadPool pool{2};
+  const Time start = sync::now();
+  Alarm far{start + 100s};
+  Parker rung;
+  Parker done;
+  Wait waits{pool, rung, done};
+  Ring near{rung, start + 1s};
+  pool.arm(far);
+  pool.post(waits);
+  pool.arm(near);  // must not be left to whoever was called for the job
+  check(pool.wait(done, never), "woken by nothing");
+  check(sync::now() == start + 1s, "a timer was left to who waits for a later one");
+  static_cast<void>(pool.disarm(near));
+  static_cast<void>(pool.disarm(far));
+}
+
 void a_pool_ends_without_waiting_for_its_timers() {
   let_time_wait();
   const Time start = sync::now();
@@ -306,6 +414,15 @@ const Scenario scenarios[] = {
     {"executor/unpark_meets_the_end_of_a_wait", unpark_meets_the_end_of_a_wait},
     {"executor/a_plain_thread_parks", a_plain_thread_parks},
     {"executor/two_threads_wait_in_one_inline", two_threads_wait_in_one_inline},
+    {"executor/an_inline_goes_as_soon_as_its_wait_is_over",
+     an_inline_goes_as_soon_as_its_wait_is_over},
+    {"executor/an_inline_goes_after_the_last_of_two_wakers",
+     an_inline_goes_after_the_last_of_two_wakers},
+    {"executor/a_pool_goes_while_a_post_still_wakes_it", a_pool_goes_while_a_post_still_wakes_it},
+    {"executor/a_pool_of_three_takes_a_burst_of_jobs_that_wait_for_one_another",
+     a_pool_of_three_takes_a_burst_of_jobs_that_wait_for_one_another},
+    {"executor/a_job_waits_for_a_timer", a_job_waits_for_a_timer},
+    {"executor/a_timer_waits_for_a_job", a_timer_waits_for_a_job},
     {"executor/jobs_of_a_pool_all_run_before_it_ends", jobs_of_a_pool_all_run_before_it_ends},
     {"executor/a_pool_of_two_takes_two_jobs_at_once", a_pool_of_two_takes_two_jobs_at_once},
     {"executor/disarm_meets_the_timer_of_a_pool", disarm_meets_the_timer<ThreadPool>},
@@ -319,6 +436,7 @@ const Scenario scenarios[] = {
      an_unpark_at_the_last_moment_leaves_nothing_behind},
     {"executor/a_timer_fires_while_another_blocks", a_timer_fires_while_another_blocks},
     {"executor/no_job_waits_for_a_timer", no_job_waits_for_a_timer},
+    {"executor/no_timer_waits_for_a_later_one", no_timer_waits_for_a_later_one},
     {"executor/a_pool_ends_without_waiting_for_its_timers",
      a_pool_ends_without_waiting_for_its_timers},
 };

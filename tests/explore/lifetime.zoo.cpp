@@ -62,6 +62,35 @@ void run() {
 const Bug bug{"awaiter_touched_after_publication", run<false>, run<true>};
 }  // namespace awaiter_touched_after_publication
 
+namespace event_touched_after_it_is_set {
+// Sleeps on a word, and sets it in one step with seeing whether somebody sleeps: the sleeper, which
+// need not be woken for it, may see it in between and end with the event.
+template <bool right>
+struct Event {
+  sync::atomic<std::uint32_t> state{0};
+  bool watched = false;
+  void set() noexcept {
+    const auto* const word = &state;
+    if (state.exchange(2) == 1) sync::wake_on(word);
+    if (!right) watched = false;
+  }
+  void wait() noexcept {
+    std::uint32_t seen = 0;
+    if (!state.compare_exchange_strong(seen, 1)) return;
+    while (state.load() != 2) static_cast<void>(sync::sleep_on(state, 1, penstock::never));
+  }
+};
+template <bool right>
+void run() {
+  auto event = std::make_unique<Event<right>>();
+  sync::thread other{[set = event.get()] { set->set(); }};
+  event->wait();
+  event.reset();
+  other.join();
+}
+const Bug bug{"event_touched_after_it_is_set", run<false>, run<true>};
+}  // namespace event_touched_after_it_is_set
+
 namespace resumed_twice {
 // The timer and the stop both believe to be the one that resumes.
 struct Suspend {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include <penstock/core/executor.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/inline.hpp>
@@ -17,6 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 using penstock::ErrorKind;
 using penstock::Inline;
+using penstock::never;
+using penstock::Parker;
 using penstock::Result;
 using penstock::StopSource;
 using penstock::Task;
@@ -40,6 +43,16 @@ void a_submission_is_dropped_before_it_ran() {
     check(dropped.has_value(), "refused");
   }
   check(ran == 1, "dropped work did not run, or ran twice");
+}
+
+void a_function_waits_for_the_next() {
+  ThreadPool pool{2};
+  Parker ran;
+  const auto waits = [&] { static_cast<void>(pool.wait(ran, never)); };
+  const auto runs = [&] { ran.unpark(); };
+  auto first = pool.try_submit(waits);
+  auto second = pool.try_submit(runs);  // must not be left to the thread that is blocked
+  check(first && second && first->wait() && second->wait(), "refused");
 }
 
 void stop_meets_a_submission() {
@@ -137,6 +150,7 @@ void a_coroutine_runs_a_function_there() {
 const Scenario scenarios[] = {
     {"thread_pool/a_submission_brings_its_outcome", a_submission_brings_its_outcome},
     {"thread_pool/a_submission_is_dropped_before_it_ran", a_submission_is_dropped_before_it_ran},
+    {"thread_pool/a_function_waits_for_the_next", a_function_waits_for_the_next},
     {"thread_pool/stop_meets_a_submission", stop_meets_a_submission},
     {"thread_pool/drain_lets_what_was_submitted_finish", drain_lets_what_was_submitted_finish},
     {"thread_pool/cancel_meets_the_start", cancel_meets_the_start},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Threads that wait for each other, and for ever.
 #include <chrono>
+#include <cstdint>
 #include <mutex>
 
 #include <penstock/core/sync.hpp>
@@ -414,6 +415,21 @@ void run() {
 }
 const Bug bug{"join_under_the_lock", run<false>, run<true>};
 }  // namespace join_under_the_lock
+
+namespace word_changed_after_the_wake {
+template <bool right>
+void run() {
+  sync::atomic<std::uint32_t> word{0};
+  sync::thread waker{[&] {
+    if (right) word.store(1);
+    sync::wake_on(&word);
+    if (!right) word.store(1);
+  }};
+  while (word.load() == 0) static_cast<void>(sync::sleep_on(word, 0, penstock::never));
+  waker.join();
+}
+const Bug bug{"word_changed_after_the_wake", run<false>, run<true>};
+}  // namespace word_changed_after_the_wake
 
 namespace spins_on_a_flag_nobody_sets {
 // Waits for the other by trying again: without an end where the other has given up already.

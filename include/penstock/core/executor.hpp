@@ -88,49 +88,59 @@ class Timer {
 
 class Executor;
 
-/// Blocks one thread until another wakes it: a one-shot event.
+/// Blocks one thread until another wakes it: a one-shot event, three words, no lock.
 ///
-/// `unpark` does its whole work with the lock held, so that a parker on the stack of the woken
-/// thread is not touched after that thread can leave. *Safe from any thread*; one thread waits.
+/// `unpark` touches nothing of a parker any more once the woken thread can know, so that thread
+/// may destroy it at once. *Safe from any thread*; one thread waits.
 class Parker {
  public:
   inline void unpark() noexcept;
   /// True when unparked, false when `until` has passed first.
   [[nodiscard]] bool park_until(Time until) noexcept {
-    std::unique_lock lock{mutex_};
-    if (until == never) {
-      changed_.wait(lock, [this] { return set_; });
-      return true;
+    if (!turn(State::idle, State::asleep)) return true;
+    for (;;) {
+      const bool in_time = sync::sleep_on(state_, State::asleep, until);
+      if (unparked()) return true;
+      if (!in_time) return !turn(State::asleep, State::idle);
     }
-    return changed_.wait_until(lock, until, [this] { return set_; });
   }
-  [[nodiscard]] bool unparked() noexcept {
-    const std::lock_guard lock{mutex_};
-    return set_;
+  [[nodiscard]] bool unparked() const noexcept {
+    return state_.load(std::memory_order_acquire) == State::unparked;
   }
 
   /// For executors whose waiting thread goes on running jobs: `unpark` posts `wake` there. False:
   /// already unparked, nothing will be posted.
   [[nodiscard]] bool post_on_unpark(Executor& executor, Job& wake) noexcept {
-    const std::lock_guard lock{mutex_};
-    if (set_) return false;
     executor_ = &executor;
     wake_ = &wake;
-    return true;
+    return turn(State::idle, State::posting);
   }
-  /// False: unparked before, `wake` has been posted.
-  [[nodiscard]] bool forget_post() noexcept {
-    const std::lock_guard lock{mutex_};
-    executor_ = nullptr;
-    return !set_;
-  }
+  /// False: unparked before, `wake` has been posted or is about to be. The executor and the parker
+  /// must stay until it has run.
+  [[nodiscard]] bool forget_post() noexcept { return turn(State::posting, State::idle); }
 
  private:
-  sync::mutex mutex_;
-  sync::condition_variable changed_;
-  bool set_ = false;              // guarded by mutex_; goes once from false to true
-  Executor* executor_ = nullptr;  // guarded by mutex_
-  Job* wake_ = nullptr;           // guarded by mutex_
+  // The waiting thread turns idle into asleep or posting, and back where its time has passed;
+  // `unpark` turns any of them into unparked, which is the end.
+  struct State {
+    static constexpr std::uint32_t idle = 0;
+    static constexpr std::uint32_t asleep = 1;   // or about to: told by a wake-up of the word
+    static constexpr std::uint32_t posting = 2;  // told by a post of `wake_`
+    static constexpr std::uint32_t unparked = 3;
+  };
+
+  // By the waiting thread. False: unparked. Release, as `unpark` must see what it is to post;
+  // acquire, as the one who waited must see what was done before `unpark`.
+  bool turn(std::uint32_t from, std::uint32_t to) noexcept {
+    return state_.compare_exchange_strong(
+        from, to, std::memory_order_acq_rel, std::memory_order_acquire);
+  }
+
+  sync::atomic<std::uint32_t> state_{State::idle};
+  // Written by the waiting thread before it turns to posting; read by `unpark` after it has ended
+  // that state, for which the waiting thread waits in turn, until `wake_` has run.
+  Executor* executor_ = nullptr;
+  Job* wake_ = nullptr;
 };
 
 /// Where waiting happens: in the calling thread, on a pool, on an event loop, in simulated time.
@@ -189,11 +199,11 @@ class [[nodiscard]] CurrentExecutor {
 };
 
 inline void Parker::unpark() noexcept {
-  const std::lock_guard lock{mutex_};
-  if (set_) return;
-  set_ = true;
-  changed_.notify_one();
-  if (executor_ != nullptr) executor_->post(*wake_);
+  const auto* const word = &state_;
+  // acq_rel: to `turn`. One that is not posting may be gone from here on.
+  const std::uint32_t before = state_.exchange(State::unparked, std::memory_order_acq_rel);
+  if (before == State::asleep) sync::wake_on(word);
+  if (before == State::posting) executor_->post(*wake_);
 }
 
 namespace exec {

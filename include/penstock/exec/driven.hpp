@@ -7,6 +7,7 @@
 #include <penstock/core/executor.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/run_queue.hpp>
+#include <penstock/exec/wakers.hpp>
 
 namespace penstock {
 
@@ -29,14 +30,14 @@ class Driven : public Executor {
       ready_.push(job);
       return;
     }
-    const RunQueue::Lock lock{queue_.mutex};
+    RunQueue::Lock lock{queue_.mutex};
     queue_.post(job);
-    wake();
+    wake(lock);
   }
 
   void arm(Timer& timer) noexcept override {
-    const RunQueue::Lock lock{queue_.mutex};
-    if (queue_.arm(timer)) wake();
+    RunQueue::Lock lock{queue_.mutex};
+    if (queue_.arm(timer)) wake(lock);
   }
 
   bool disarm(Timer& timer) noexcept override {
@@ -57,7 +58,8 @@ class Driven : public Executor {
 
   /// Sleeps until `wake_sleeper` or `until`; releases the lock while it sleeps.
   virtual void sleep(RunQueue::Lock& lock, Time until) noexcept = 0;
-  /// Called with the lock held while a thread is in `sleep`, at most once per sleep.
+  /// Called without the lock, once for a sleep at most. That sleep may have ended by itself; it
+  /// then ends the next one, or nothing.
   virtual void wake_sleeper() noexcept = 0;
   /// Called between rounds, without the lock, when there is work enough not to sleep.
   virtual void glance() noexcept {}
@@ -149,13 +151,17 @@ class Driven : public Executor {
     stop_driving();
   }
 
-  /// Called with the lock held, as `awake`.
-  void wake() noexcept {
+  /// Called with the lock held, and releases it if there is somebody to wake, who would only wait
+  /// for it again.
+  void wake(RunQueue::Lock& lock) noexcept {
     if (!sleeping_) return;
     sleeping_ = false;
+    wakers_.enter();
+    lock.unlock();
     wake_sleeper();
+    wakers_.leave();
   }
-  /// For `sleep`: it sleeps no longer, though it goes on.
+  /// For `sleep`, with the lock held: it sleeps no longer, though it goes on.
   void awake() noexcept { sleeping_ = false; }
 
   RunQueue queue_;
@@ -169,6 +175,7 @@ class Driven : public Executor {
 
   void stop_driving() noexcept {
     if (--drivers_ != 0) return;
+    wakers_.wait_until_gone();
     driver_.store(sync::thread_id{}, std::memory_order_relaxed);
     left_.notify_all();
   }
@@ -196,16 +203,16 @@ class Driven : public Executor {
     RunQueue::Lock lock{queue_.mutex};
     drive(lock, until, [&] { return woken.ran; });
     lock.unlock();
-    // Either look at the parker waits for an `unpark` that still holds its lock.
-    if (woken.ran) return parker.unparked();
+    if (woken.ran) return true;
     if (parker.forget_post()) return false;
-    // Unparked at the last moment: the job is in the queue and must leave it first.
+    // Unparked at the last moment: the job is in the queue, or on its way, and must leave it first.
     lock.lock();
     drive(lock, never, [&] { return woken.ran; });
     return true;
   }
 
   bool sleeping_ = false;  // guarded by queue_.mutex
+  Wakers wakers_;          // of the sleeper; they enter and are waited for with the lock held
   int drivers_ = 0;        // guarded by queue_.mutex: nested waits of the one driving thread
   bool stays_ = false;     // guarded by queue_.mutex: a thread stays, or waits for its turn to
   sync::condition_variable left_;

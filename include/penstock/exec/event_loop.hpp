@@ -41,10 +41,10 @@ class BasicEventLoop final : public Driven {
   bool run_until_idle() noexcept { return run(WhenIdle::leave); }
   /// Makes `run` return after the job it is in; jobs and timers not run stay for the next `run`.
   void stop() noexcept {
-    const RunQueue::Lock lock{queue_.mutex};
+    RunQueue::Lock lock{queue_.mutex};
     stopped_.store(true, std::memory_order_relaxed);
-    wake();
     ask_again();
+    wake(lock);
   }
 
   /// Starts watching, once per descriptor and for both directions; edges that lie in the past

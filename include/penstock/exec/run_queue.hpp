@@ -48,15 +48,8 @@ class RunQueue {
     return timers_.empty() ? never : timers_.first()->when;
   }
 
-  /// Runs the next job, with the lock released. False: there was none.
-  bool run_job(Lock& lock) noexcept {
-    Job* const job = jobs_.pop();
-    if (job == nullptr) return false;
-    lock.unlock();
-    job->run();
-    lock.lock();
-    return true;
-  }
+  /// The next job, taken out; null: there is none.
+  [[nodiscard]] Job* next_job() noexcept { return jobs_.pop(); }
 
   /// Fires the first timer if it is due at `now`, with the lock released. False: none is.
   bool fire_timer(Lock& lock, Time now) noexcept {

@@ -16,6 +16,7 @@
 #include <penstock/core/executor.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/sync.hpp>
+#include <penstock/exec/idle_threads.hpp>
 #include <penstock/exec/run_queue.hpp>
 #include <penstock/exec/submission.hpp>
 #include <penstock/exec/turns.hpp>
@@ -94,9 +95,14 @@ class ThreadPool final : public Executor {
       F function, Priority priority = Priority::normal) noexcept {
     if (const Result<void> room = look_for_room(); !room) return room.error();
     return give(function, priority, never, [this](exec::Work& work, Priority level) {
-      const RunQueue::Lock lock{queue_.mutex};
-      if (const Result<void> room = room_now(); !room) return room;
-      accept(work, level);
+      WakeList called;
+      {
+        const RunQueue::Lock lock{queue_.mutex};
+        if (const Result<void> room = room_now(); !room) return room;
+        accept(work, level);
+        idle_.call_one(called);
+      }
+      called.wake_all();
       return Result<void>{};
     });
   }
@@ -179,18 +185,22 @@ class ThreadPool final : public Executor {
   [[nodiscard]] Time now() const noexcept override { return sync::now(); }
 
   void post(Job& job) noexcept override {
-    const RunQueue::Lock lock{queue_.mutex};
-    queue_.post(job);
-    wake_one();
+    WakeList called;
+    {
+      const RunQueue::Lock lock{queue_.mutex};
+      queue_.post(job);
+      idle_.call_one(called);
+    }
+    called.wake_all();
   }
   void arm(Timer& timer) noexcept override {
-    const RunQueue::Lock lock{queue_.mutex};
-    if (!queue_.arm(timer)) return;
-    if (timekeeper_) {
-      timekeeper_wakes_.notify_one();
-    } else {
-      wake_one();
+    WakeList called;
+    {
+      const RunQueue::Lock lock{queue_.mutex};
+      if (!queue_.arm(timer)) return;
+      idle_.call_timekeeper(called);
     }
+    called.wake_all();
   }
   bool disarm(Timer& timer) noexcept override {
     RunQueue::Lock lock{queue_.mutex};
@@ -251,10 +261,14 @@ class ThreadPool final : public Executor {
   enum class Place : unsigned char { queue, line };
   // In the queue, or in line for it, or refused. Of one in line only its waiter tells more.
   [[nodiscard]] Result<Place> queue_up(Admission& admission, Waiter& waiter) noexcept {
-    const RunQueue::Lock lock{queue_.mutex};
+    WakeList called;
+    RunQueue::Lock lock{queue_.mutex};
     const Result<void> room = room_now();
     if (room) {
       accept(*admission.work, admission.priority);
+      idle_.call_one(called);
+      lock.unlock();
+      called.wake_all();
       return Place::queue;
     }
     if (room.error().kind() != ErrorKind::overloaded || holds_this_thread()) return room.error();
@@ -271,7 +285,6 @@ class ThreadPool final : public Executor {
   void accept(exec::Work& work, Priority priority) noexcept {
     submitted_[submitted_.size() - 1 - static_cast<std::size_t>(priority)].push(work);
     ++queued_;
-    wake_one();
   }
 
   void drop_queued() noexcept {
@@ -328,11 +341,35 @@ class ThreadPool final : public Executor {
     workers_.push_back(sync::this_thread_id());
     for (;;) {
       const Time first = queue_.first_timer();
-      if (first != never && queue_.fire_timer(lock, now())) continue;
-      if (queued_ == 0 ? queue_.run_job(lock) : run_next(lock)) continue;
+      if (const Time instant = first != never ? now() : Time{}; first <= instant) {
+        leave_the_rest(lock);
+        lock.lock();
+        static_cast<void>(queue_.fire_timer(lock, instant));
+        continue;
+      }
+      if (queued_ == 0 ? run_posted(lock) : run_next(lock)) continue;
       if (ending_) return;
-      rest(lock, first);
+      idle_.rest(lock, first);
     }
+  }
+
+  // Before this thread runs something, which may take long, or wait for what is still queued: calls
+  // another for that. Releases the lock.
+  void leave_the_rest(RunQueue::Lock& lock) noexcept {
+    WakeList called;
+    if (queue_.has_jobs() || queued_ != 0 || (queue_.first_timer() != never && !idle_.keeps_time()))
+      idle_.call_one(called);
+    lock.unlock();
+    called.wake_all();
+  }
+
+  bool run_posted(RunQueue::Lock& lock) noexcept {
+    Job* const job = queue_.next_job();
+    if (job == nullptr) return false;
+    leave_the_rest(lock);
+    job->run();
+    lock.lock();
+    return true;
   }
 
   // Something was submitted, and perhaps posted too.
@@ -341,7 +378,7 @@ class ThreadPool final : public Executor {
                                            !submitted_[0].empty(),
                                            !submitted_[1].empty(),
                                            !submitted_[2].empty()});
-    if (level == 0) return queue_.run_job(lock);
+    if (level == 0) return run_posted(lock);
     exec::Work& work = static_cast<exec::Work&>(*submitted_[level - 1].pop());
     --queued_;
     ++running_;
@@ -351,7 +388,7 @@ class ThreadPool final : public Executor {
       accept(*admission.work, admission.priority);
       admission.accepted = true;
     }
-    lock.unlock();
+    leave_the_rest(lock);
     if (admitted != nullptr) admitted->wake();
     if (work.deadline != never && now() >= work.deadline) work.refusal = ErrorKind::deadline;
     work.run();
@@ -369,31 +406,6 @@ class ThreadPool final : public Executor {
     }
   }
 
-  // Of the idle threads one, the timekeeper, sleeps only until the first timer; the others sleep
-  // until there is a job, or no timekeeper.
-  void rest(RunQueue::Lock& lock, Time first) noexcept {
-    if (first != never && !timekeeper_) {
-      timekeeper_ = true;
-      static_cast<void>(timekeeper_wakes_.wait_until(lock, first));
-      timekeeper_ = false;
-      if (queue_.first_timer() != never) wake_one();
-    } else {
-      ++idle_;
-      work_came_.wait(lock, [this] { return called_ != 0 || ending_; });
-      --idle_;
-      if (called_ != 0) --called_;
-    }
-  }
-
-  void wake_one() noexcept {
-    if (idle_ > called_) {
-      ++called_;
-      work_came_.notify_one();
-    } else if (timekeeper_) {
-      timekeeper_wakes_.notify_one();
-    }
-  }
-
   [[nodiscard]] bool is_worker() noexcept {
     const RunQueue::Lock lock{queue_.mutex};
     return holds_this_thread();
@@ -403,25 +415,20 @@ class ThreadPool final : public Executor {
   }
 
   void join() noexcept {
+    WakeList called;
     {
       const RunQueue::Lock lock{queue_.mutex};
       ending_ = true;
-      work_came_.notify_all();
-      timekeeper_wakes_.notify_all();
+      idle_.call_all(called);
     }
+    called.wake_all();
     for (sync::thread& thread : threads_) thread.join();
   }
 
   const std::size_t max_queue_;
   mutable RunQueue queue_;
-  sync::condition_variable work_came_;
-  sync::condition_variable timekeeper_wakes_;
   // All guarded by queue_.mutex.
-  // A thread that was called is still idle until it wakes, and must not be counted on for a
-  // second job: the first may wait for it.
-  unsigned idle_ = 0;
-  unsigned called_ = 0;
-  bool timekeeper_ = false;
+  IdleThreads idle_;
   bool closed_ = false;  // to submissions
   bool ending_ = false;
   std::array<JobQueue, 3> submitted_;  // high first

@@ -120,6 +120,8 @@ class Engine {
                         std::memory_order success,
                         std::memory_order failure,
                         AtomicWord::Strength strength) noexcept;
+  bool sleep(const AtomicWord& word, std::uint64_t expected, Time until) noexcept;
+  void wake(const AtomicWord* word) noexcept;
   void lock(Mutex& mutex) noexcept;
   bool try_lock(Mutex& mutex) noexcept;
   void unlock(Mutex& mutex) noexcept;
@@ -171,8 +173,8 @@ class Engine {
     Status status;
     bool joined;
     bool timed_out;
-    std::uint32_t waits_for;   // mutex, condition, or thread
-    std::uint32_t then_locks;  // the mutex to take after the sleep
+    std::uint32_t waits_for;   // mutex, condition, atomic, or thread
+    std::uint32_t then_locks;  // the mutex to take after the sleep; 0: none
     std::uint64_t since;       // the number of the sleep
     Time deadline;
     VectorClock clock;
@@ -241,11 +243,24 @@ class Engine {
     threads_[thread].fiber.switch_from(from.fiber);
     place_ = place;
   }
+  void go_to_sleep(std::uint32_t on, std::uint32_t then_locks, Time until) noexcept {
+    Thread& sleeper = me();
+    sleeper.status = Status::sleeping;
+    sleeper.waits_for = on;
+    sleeper.then_locks = then_locks;
+    sleeper.deadline = until;
+    sleeper.timed_out = false;
+    sleeper.since = sleeps_++;
+    ++sleepers_;
+    block();
+  }
   void wake(Thread& sleeper) noexcept {
-    sleeper.status = Status::locking;
+    sleeper.status = sleeper.then_locks != 0 ? Status::locking : Status::ready;
     sleeper.waits_for = sleeper.then_locks;
     --sleepers_;
   }
+  template <class SleepsThere>
+  void wake_those(SleepsThere sleeps_there, Wake which) noexcept;
   void maybe_wake_for_nothing() noexcept;
   [[nodiscard]] std::uint64_t state() const noexcept;
   [[noreturn]] void deadlock() noexcept;

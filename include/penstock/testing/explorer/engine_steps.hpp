@@ -76,7 +76,7 @@ inline void Engine::destroy(const Controlled& object) noexcept {
   for (unsigned thread = 0; thread < thread_count_; ++thread) {
     const Thread& other = threads_[thread];
     if (other.status == Status::sleeping && other.waits_for == object.index_)
-      fail("destroys a condition variable on which thread %u sleeps", thread);
+      fail("destroys an object on which thread %u sleeps", thread);
     if (!me().clock.knows(thread, known.used.at[thread])) {
       fail(
           "destroys an object that thread %u may still be using: nothing orders its last use "
@@ -255,34 +255,20 @@ inline bool Engine::wait(Condition& word, Mutex& lock, Time until) noexcept {
   condition.past = me().past;
   give(mutex);
   note("sleeps on", word.index_);
-  Thread& sleeper = me();
-  sleeper.status = Status::sleeping;
-  sleeper.waits_for = word.index_;
-  sleeper.then_locks = lock.index_;
-  sleeper.deadline = until;
-  sleeper.timed_out = false;
-  sleeper.since = sleeps_++;
-  ++sleepers_;
-  block();
+  go_to_sleep(word.index_, lock.index_, until);
   static_cast<void>(use(word));
   static_cast<void>(use(lock));
   take(mutex);
-  note(sleeper.timed_out ? "wakes in time on" : "wakes on", word.index_);
-  return !sleeper.timed_out;
+  note(me().timed_out ? "wakes in time on" : "wakes on", word.index_);
+  return !me().timed_out;
 }
 
-inline void Engine::notify(Condition& word, Wake which) noexcept {
-  if (!running_) return;
-  point();
-  Object& condition = use(word);
-  event(condition.key, condition.past);
-  condition.past = me().past;
-  ++me().clock.at[current_];
-  note(which == Wake::all ? "notifies all on" : "notifies one on", word.index_);
+template <class SleepsThere>
+void Engine::wake_those(SleepsThere sleeps_there, Wake which) noexcept {
   std::array<unsigned, max_threads> asleep{};
   unsigned count = 0;
   for (unsigned thread = 0; thread < thread_count_; ++thread) {
-    if (threads_[thread].status != Status::sleeping || threads_[thread].waits_for != word.index_)
+    if (threads_[thread].status != Status::sleeping || !sleeps_there(threads_[thread].waits_for))
       continue;
     unsigned place = count++;
     for (; place != 0 && threads_[asleep[place - 1]].since > threads_[thread].since; --place)
@@ -300,6 +286,61 @@ inline void Engine::notify(Condition& word, Wake which) noexcept {
     sleeper.past = chain(sleeper.past, me().past);
     wake(sleeper);
   }
+}
+
+inline void Engine::notify(Condition& word, Wake which) noexcept {
+  if (!running_) return;
+  point();
+  Object& condition = use(word);
+  event(condition.key, condition.past);
+  condition.past = me().past;
+  ++me().clock.at[current_];
+  note(which == Wake::all ? "notifies all on" : "notifies one on", word.index_);
+  wake_those([&](std::uint32_t object) { return object == word.index_; }, which);
+}
+
+// The system looks at the word and puts the thread to sleep in one step.
+inline bool Engine::sleep(const AtomicWord& word, std::uint64_t expected, Time until) noexcept {
+  if (!running_) return true;
+  point();
+  Object& atomic = use(word);
+  Store& seen = atomic.newest();
+  event(atomic.key, chain(atomic.past, 11));
+  see(seen, std::memory_order_relaxed);
+  ++me().clock.at[current_];
+  if (seen.value != expected) {
+    note("does not sleep on", word.index_, seen.value);
+    return true;
+  }
+  atomic.past = me().past;
+  note("sleeps on", word.index_, expected);
+  go_to_sleep(word.index_, 0, until);
+  static_cast<void>(use(word));
+  note(me().timed_out ? "wakes in time on" : "wakes on", word.index_);
+  return !me().timed_out;
+}
+
+// Does not use the word: of whoever sleeps there now, and it is a number to the system.
+inline void Engine::wake(const AtomicWord* word) noexcept {
+  if (!running_) return;
+  point();
+  const Controlled* const address = word;
+  event(12);
+  ++me().clock.at[current_];
+  note("wakes whoever sleeps on a word");
+  std::uint32_t found = 0;
+  const auto sleeps_there = [&](std::uint32_t object) {
+    return objects_[object].address == address && objects_[object].alive;
+  };
+  for (unsigned thread = 0; thread < thread_count_; ++thread) {
+    if (threads_[thread].status == Status::sleeping && sleeps_there(threads_[thread].waits_for))
+      found = threads_[thread].waits_for;
+  }
+  if (found != 0) {
+    event(objects_[found].key, objects_[found].past);
+    objects_[found].past = me().past;
+  }
+  wake_those(sleeps_there, Wake::one);
 }
 
 inline Time Engine::now() noexcept {

@@ -193,7 +193,9 @@ inline void Engine::deadlock() noexcept {
           thread.waits_for,
           objects_[thread.waits_for].owner - 1U);
     } else if (thread.status == Status::sleeping) {
-      say("sleeps on condition variable %u", thread.waits_for);
+      say("sleeps on %s %u",
+          objects_[thread.waits_for].kind == Kind::atomic ? "atomic" : "condition variable",
+          thread.waits_for);
     } else if (thread.status == Status::joining) {
       say("joins thread %u", thread.waits_for);
     }

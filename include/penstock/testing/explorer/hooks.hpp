@@ -50,6 +50,10 @@ class AtomicWord : private Controlled {
                         std::memory_order success,
                         std::memory_order failure,
                         Strength strength) noexcept;
+  /// Sleeps if the word is `expected`. False: `until` has passed first.
+  bool sleep(std::uint64_t expected, Time until) const noexcept;
+  /// Wakes one that sleeps on the word, which may be gone.
+  static void wake(const AtomicWord* word) noexcept;
 
  private:
   friend class Engine;

@@ -61,6 +61,15 @@ bool AtomicWord::compare_exchange(std::uint64_t& expected,
   return Engine::instance().compare_exchange(*this, expected, desired, success, failure, strength);
 }
 
+bool AtomicWord::sleep(std::uint64_t expected, Time until) const noexcept {
+  PENSTOCK_HERE;
+  return Engine::instance().sleep(*this, expected, until);
+}
+void AtomicWord::wake(const AtomicWord* word) noexcept {
+  PENSTOCK_HERE;
+  Engine::instance().wake(word);
+}
+
 void Mutex::lock() noexcept {
   PENSTOCK_HERE;
   Engine::instance().lock(*this);

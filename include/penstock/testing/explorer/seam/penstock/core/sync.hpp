@@ -107,6 +107,8 @@ requires(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(std::uint64_t)) 
 
  private:
   using Strength = testing::explorer::AtomicWord::Strength;
+  friend bool sleep_on(const atomic<std::uint32_t>&, std::uint32_t, Time) noexcept;
+  friend void wake_on(const atomic<std::uint32_t>*) noexcept;
 
   static std::uint64_t bits(T value) noexcept {
     std::uint64_t word = 0;
@@ -143,6 +145,15 @@ requires(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(std::uint64_t)) 
 
   testing::explorer::AtomicWord word_;
 };
+
+inline bool sleep_on(const atomic<std::uint32_t>& word,
+                     std::uint32_t expected,
+                     Time until) noexcept {
+  return word.word_.sleep(atomic<std::uint32_t>::bits(expected), until);
+}
+inline void wake_on(const atomic<std::uint32_t>* word) noexcept {
+  testing::explorer::AtomicWord::wake(&word->word_);
+}
 
 using mutex = testing::explorer::Mutex;
 
