@@ -10,6 +10,7 @@
 #include <penstock/core/stack.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/layer/admit.hpp>
 #include <penstock/layer/attempt_timeout.hpp>
 #include <penstock/layer/concurrency_limit.hpp>
 #include <penstock/layer/deadline.hpp>
@@ -119,6 +120,32 @@ static_assert(!Gate<WithoutDescription>);
 static_assert(!Gate<WithoutIdentity>);
 static_assert(!Gate<SettleMayThrow>);
 static_assert(!Gate<UnmovablePermit>);
+
+struct WithLine : DiaryGate {
+  Task<Result<Permit>> stand_in_line(Call& call);
+  Result<Permit> block_in_line(Call& call) noexcept;
+};
+static_assert(GateWithLine<WithLine>);
+static_assert(GateWithLine<AdmitGate<ConcurrencyLimit>>);
+
+// Each breaks one requirement of `GateWithLine` alone.
+struct NoGateWithLine : WithLine {
+  void shared() const = delete;
+};
+struct StandsWithoutTask : WithLine {
+  Result<Permit> stand_in_line(Call& call);
+};
+struct BlockMayThrow : WithLine {
+  Result<Permit> block_in_line(Call& call);
+};
+struct BlocksWithoutResult : WithLine {
+  Permit block_in_line(Call& call) noexcept;
+};
+static_assert(!GateWithLine<DiaryGate>);
+static_assert(!GateWithLine<NoGateWithLine>);
+static_assert(!GateWithLine<StandsWithoutTask>);
+static_assert(!GateWithLine<BlockMayThrow>);
+static_assert(!GateWithLine<BlocksWithoutResult>);
 
 auto gate(Diary& diary, Behaviour behaviour) {
   return GateLayer<DiaryGate, LayerKind::rate_limit>{DiaryGate{diary, std::move(behaviour)}};
