@@ -105,6 +105,72 @@ TEST(balancer, a_failure_that_comes_fast_does_not_look_like_a_fast_endpoint) {
   EXPECT_GE(balancer.latency_approx(0, now + 101ms), 98ms);
 }
 
+// Both endpoints known, and as fast as each other.
+void learn_both(Balancer& balancer) {
+  Random random{3};
+  while (balancer.latency_approx(0, now) == 0ns || balancer.latency_approx(1, now) == 0ns) {
+    Balancer::Pick pick = balancer.pick(now, random());
+    pick.settle(pick.index() == 0 && balancer.latency_approx(0, now) != 0ns ? Outcome::neutral
+                                                                            : Outcome::success,
+                now + 10ms);
+  }
+}
+
+TEST(balancer, the_better_of_two_counts_the_call_to_come_and_loads_by_weight) {
+  Balancer balancer{2, {.weights = {1, 4}}};
+  learn_both(balancer);
+  std::vector<Balancer::Pick> held;
+  for (int call = 0; call < 3; ++call) held.push_back(balancer.pick(now + 10ms, 0));
+  EXPECT_EQ(balancer.in_flight_approx(1), 3U);
+  for (int call = 0; call < 2; ++call) held.push_back(balancer.pick(now + 10ms, 0));
+  EXPECT_EQ(balancer.in_flight_approx(0), 1U);
+  EXPECT_EQ(balancer.in_flight_approx(1), 4U);
+}
+
+TEST(balancer, the_better_of_two_sends_one_call_to_who_is_not_known_and_waits_for_it) {
+  Balancer balancer{2};
+  Random random{4};
+  while (balancer.latency_approx(0, now) == 0ns) {
+    Balancer::Pick pick = balancer.pick(now, random());
+    pick.settle(pick.index() == 0 ? Outcome::success : Outcome::neutral, now + 10ms);
+  }
+  std::vector<Balancer::Pick> held;
+  for (int call = 0; call < 50; ++call) held.push_back(balancer.pick(now + 10ms, random()));
+  EXPECT_EQ(held.front().index(), 1U);
+  EXPECT_EQ(balancer.in_flight_approx(1), 1U);
+  EXPECT_EQ(balancer.in_flight_approx(0), 49U);
+}
+
+TEST(balancer, among_the_least_loaded_takes_turns_in_order) {
+  Balancer balancer{3, {.method = Method::least_loaded}};
+  const auto next = [&] { return balancer.pick(now, 0).index(); };
+  for (const std::size_t expected : {0U, 1U, 2U, 0U, 1U, 2U}) EXPECT_EQ(next(), expected);
+  const Balancer::Pick first = balancer.pick(now, 0);
+  ASSERT_EQ(first.index(), 0U);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(next(), 2U);
+  const Balancer::Pick second = balancer.pick(now, 0);
+  EXPECT_EQ(second.index(), 1U) << "it is 0's turn, which is busy: the next behind it";
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(next(), 2U) << "it is 0's turn again, and 1 is busy too";
+}
+
+TEST(balancer, a_neutral_end_among_failures_breaks_no_row) {
+  Balancer balancer{1, {.eject_after = 2}};
+  balancer.pick(now, 0).settle(Outcome::timeout, now);
+  balancer.pick(now, 0).settle(Outcome::neutral, now);
+  balancer.pick(now, 0).settle(Outcome::timeout, now);
+  EXPECT_TRUE(balancer.ejected(0, now));
+}
+
+TEST(balancer, a_failure_that_comes_late_is_a_slow_answer) {
+  Balancer balancer{1, {.eject_after = 0}};
+  balancer.pick(now, 0).settle(Outcome::success, now + 1ms);
+  balancer.pick(now, 0).settle(Outcome::timeout, now + 100ms);
+  EXPECT_EQ(balancer.latency_approx(0, now + 100ms), 100ms);
+}
+
 TEST(balancer, a_neutral_end_teaches_nothing) {
   Balancer balancer{1, {.eject_after = 1}};
   balancer.pick(now, 0).settle(Outcome::neutral, now + 1h);
