@@ -141,6 +141,36 @@ TEST(balancer, the_better_of_two_sends_one_call_to_who_is_not_known_and_waits_fo
   EXPECT_EQ(balancer.in_flight_approx(0), 49U);
 }
 
+TEST(balancer, the_better_of_two_loads_those_not_known_by_weight) {
+  Balancer balancer{2, {.weights = {1, 4}}};
+  std::vector<Balancer::Pick> held;
+  for (int call = 0; call < 3; ++call) held.push_back(balancer.pick(now, 0));
+  EXPECT_EQ(balancer.in_flight_approx(0), 1U);
+  EXPECT_EQ(balancer.in_flight_approx(1), 2U);
+}
+
+// The one fast endpoint is among the two in half of all draws.
+TEST(balancer, the_better_of_two_draws_both_from_all) {
+  Balancer balancer{4};
+  Random random{6};
+  for (int call = 0; call < 100; ++call) {
+    Balancer::Pick pick = balancer.pick(now, random());
+    const Duration took = pick.index() == 3 ? 1ms : 100ms;
+    pick.settle(Outcome::success, now + took);
+  }
+  int fast = 0;
+  for (int call = 0; call < 1000; ++call)
+    fast += balancer.pick(now + 100ms, random()).index() == 3 ? 1 : 0;
+  EXPECT_NEAR(fast, 500, 60);
+}
+
+TEST(balancer, takes_turns_in_order_among_those_in_use) {
+  Balancer balancer{3, {.method = Method::round_robin, .eject_after = 1, .panic_below = 0}};
+  eject(balancer, 0);
+  for (const std::size_t expected : {2U, 1U, 2U, 1U})
+    EXPECT_EQ(balancer.pick(now, 0).index(), expected);
+}
+
 TEST(balancer, among_the_least_loaded_takes_turns_in_order) {
   Balancer balancer{3, {.method = Method::least_loaded}};
   const auto next = [&] { return balancer.pick(now, 0).index(); };
