@@ -189,5 +189,17 @@ TEST(window_limiters, accept_the_ends_of_their_ranges) {
   EXPECT_NO_THROW((SlidingWindowLimiter{{.limit = 1'000'000}}));
 }
 
+TEST(sliding_window_limiter, grants_its_whole_limit_in_one_window_after_another) {
+  for (const std::uint32_t limit : {1U, 2U, 4U, 7U, 64U}) {
+    SlidingWindowLimiter limiter{{.limit = limit, .window = 10s}};
+    for (int window = 0; window < 5; ++window) {
+      const Time now = Time{1h} + window * 10s;
+      for (std::uint32_t call = 0; call < limit; ++call)
+        ASSERT_TRUE(limiter.try_take(now).granted) << limit << " in window " << window;
+      ASSERT_FALSE(limiter.try_take(now).granted);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace penstock
