@@ -38,8 +38,11 @@ class FrameCache {
   static constexpr std::size_t magazine = 64;
   static constexpr std::size_t kept_bytes = std::size_t{128} << 20;
 
+  // Neither is ever inlined: a coroutine may go on in another thread, and clang keeps the address
+  // of what is per thread from before the wait.
+
   /// Null when there is no memory.
-  [[nodiscard]] static void* allocate(std::size_t size) noexcept {
+  [[nodiscard, gnu::noinline]] static void* allocate(std::size_t size) noexcept {
     if constexpr (keeps) {
       const std::size_t index = class_of(size);
       if (index < classes && state() != State::gone) {
@@ -52,7 +55,7 @@ class FrameCache {
     return ::operator new(size, std::nothrow);
   }
 
-  static void release(void* memory, std::size_t size) noexcept {
+  [[gnu::noinline]] static void release(void* memory, std::size_t size) noexcept {
     if constexpr (keeps) {
       const std::size_t index = class_of(size);
       if (index < classes && state() != State::gone) {
