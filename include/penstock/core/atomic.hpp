@@ -10,8 +10,15 @@ namespace penstock::sync {
 using std::atomic;
 
 /// The one `Object` of the calling thread, made at its first use and destroyed with the thread.
+///
+/// By clang never inlined: into a coroutine it would be looked up once, before a wait, and used
+/// after it in another thread. g++ has split its coroutines by then.
 template <class Object>
-[[nodiscard]] Object& per_thread() noexcept {
+#if defined(__clang__)
+[[gnu::noinline]]
+#endif
+[[nodiscard]] Object&
+per_thread() noexcept {
   static thread_local Object object;
   return object;
 }
