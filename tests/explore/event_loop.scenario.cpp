@@ -199,6 +199,49 @@ void two_threads_want_to_drive() {
   other.join();
 }
 
+void who_waits_drives_what_the_driver_left() {
+  Loop loop;
+  int ended = 0;  // by whoever drives
+  const auto body = [&]() -> Task<void> {
+    co_await reschedule(loop);
+    ++ended;
+    co_await reschedule(loop);
+  };
+  sync::thread other{[&] { sync_wait(loop, body()); }};
+  sync_wait(loop, body());
+  other.join();
+  check(ended == 2, "a task did not end");
+}
+
+void who_is_called_to_drive_calls_the_next_if_it_needs_not() {
+  Loop loop;
+  Parker first;
+  Parker second;
+  sync::thread one{[&] { check(loop.wait(first, never), "woken by nothing"); }};
+  sync::thread two{[&] {
+    const auto body = [&]() -> Task<void> { co_await reschedule(loop); };
+    sync_wait(loop, body());
+    first.unpark();
+  }};
+  second.unpark();
+  check(loop.wait(second, never), "woken by nothing");
+  one.join();
+  two.join();
+}
+
+void a_call_to_drive_meets_the_end_of_a_wait() {
+  Loop loop;
+  Parker first;
+  sync::thread other{[&] {
+    Parker never_unparked;
+    check(!loop.wait(never_unparked, loop.now() + 1s), "woken by nothing");
+    check(!loop.wait(never_unparked, loop.now() + 1s), "woken by nothing");
+  }};
+  first.unpark();
+  check(loop.wait(first, never), "woken by nothing");
+  other.join();
+}
+
 void run_takes_over_from_a_thread_that_waited() {
   Loop loop;
   Parker awaited;
@@ -251,6 +294,10 @@ const Scenario scenarios[] = {
     {"event_loop/a_watch_meets_posts", a_watch_meets_posts},
     {"event_loop/a_wait_drives_a_loop_that_nobody_runs", a_wait_drives_a_loop_that_nobody_runs},
     {"event_loop/two_threads_want_to_drive", two_threads_want_to_drive},
+    {"event_loop/who_waits_drives_what_the_driver_left", who_waits_drives_what_the_driver_left},
+    {"event_loop/who_is_called_to_drive_calls_the_next_if_it_needs_not",
+     who_is_called_to_drive_calls_the_next_if_it_needs_not},
+    {"event_loop/a_call_to_drive_meets_the_end_of_a_wait", a_call_to_drive_meets_the_end_of_a_wait},
     {"event_loop/run_takes_over_from_a_thread_that_waited",
      run_takes_over_from_a_thread_that_waited},
     {"event_loop/the_graceful_end_of_a_loop", the_graceful_end_of_a_loop},

@@ -226,6 +226,37 @@ void run() {
 const Bug bug{"only_the_last_waiter_is_remembered", run<false>, run<true>};
 }  // namespace only_the_last_waiter_is_remembered
 
+namespace the_driver_goes_and_nobody_drives {
+// Who waits for a job runs those there are, in their order, until its own has run; unless another
+// thread is at it, which may then be done with its own before it comes to this one.
+template <bool right>
+void run() {
+  sync::mutex mutex;
+  sync::condition_variable changed;
+  int queued = 0;
+  int ran = 0;
+  bool driven = false;
+  const auto wait_for_a_job = [&] {
+    std::unique_lock lock{mutex};
+    const int mine = ++queued;
+    if (driven) changed.wait(lock, [&] { return ran >= mine || (right && !driven); });
+    if (ran >= mine) return;
+    driven = true;
+    while (ran < mine) {
+      lock.unlock();  // and runs it
+      lock.lock();
+      ++ran;
+    }
+    driven = false;
+    changed.notify_all();
+  };
+  sync::thread other{wait_for_a_job};
+  wait_for_a_job();
+  other.join();
+}
+const Bug bug{"the_driver_goes_and_nobody_drives", run<false>, run<true>};
+}  // namespace the_driver_goes_and_nobody_drives
+
 namespace notify_before_the_change {
 template <bool right>
 void run() {

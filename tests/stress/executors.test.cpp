@@ -236,18 +236,27 @@ TYPED_TEST(event_loop_stress, stop_ends_a_run_whose_turn_has_not_come) {
   EXPECT_TRUE(loop.run_until_idle());
 }
 
-TYPED_TEST(event_loop_stress, the_thread_that_drives_may_change) {
-  TypeParam loop;
+void expect_that_the_thread_that_drives_may_change(Executor& executor) {
   std::atomic<int> ran{0};
   in_parallel(4, [&](std::uint64_t) {
     const auto body = [&]() -> Task<void> {
-      co_await reschedule(loop);
+      co_await reschedule(executor);
       ++ran;
-      co_await reschedule(loop);
+      co_await reschedule(executor);
     };
-    for (int round = 0; round < 200; ++round) sync_wait(loop, body());
+    for (int round = 0; round < 200; ++round) sync_wait(executor, body());
   });
   EXPECT_EQ(ran, 800);
+}
+
+TYPED_TEST(event_loop_stress, the_thread_that_drives_may_change) {
+  TypeParam loop;
+  expect_that_the_thread_that_drives_may_change(loop);
+}
+
+TEST(inline_stress, the_thread_that_drives_may_change) {
+  Inline executor;
+  expect_that_the_thread_that_drives_may_change(executor);
 }
 
 TEST(event_loops, are_given_out_in_turn) {

@@ -95,13 +95,14 @@ class Executor;
 class Parker {
  public:
   inline void unpark() noexcept;
-  /// True when unparked, false when `until` has passed first.
+  /// True when unparked, false when `until` has passed first, or when called.
   [[nodiscard]] bool park_until(Time until) noexcept {
-    if (!turn(State::idle, State::asleep)) return true;
+    if (!turn(State::idle, State::asleep)) return unparked();
     for (;;) {
       const bool in_time = sync::sleep_on(state_, State::asleep, until);
-      if (unparked()) return true;
-      if (!in_time) return !turn(State::asleep, State::idle);
+      const std::uint32_t state = state_.load(std::memory_order_acquire);
+      if (state != State::asleep) return state == State::unparked;
+      if (!in_time && turn(State::asleep, State::idle)) return false;
     }
   }
   [[nodiscard]] bool unparked() const noexcept {
@@ -119,14 +120,26 @@ class Parker {
   /// must stay until it has run.
   [[nodiscard]] bool forget_post() noexcept { return turn(State::posting, State::idle); }
 
+  /// For executors that have something else to do for the thread that parks, or is about to: ends
+  /// its `park_until`, once. Nothing if it is unparked. The parker must stay meanwhile.
+  void call() noexcept {
+    // One that is neither has been unparked or has just found its time past: it comes in any case.
+    if (!turn(State::idle, State::called) && turn(State::asleep, State::called))
+      sync::wake_on(&state_);
+  }
+  /// By the thread that was called, before it waits again.
+  void answer_call() noexcept { static_cast<void>(turn(State::called, State::idle)); }
+
  private:
   // The waiting thread turns idle into asleep or posting, and back where its time has passed;
-  // `unpark` turns any of them into unparked, which is the end.
+  // `call` turns idle or asleep into called, and the waiting thread that back into idle; `unpark`
+  // turns any of them into unparked, which is the end.
   struct State {
     static constexpr std::uint32_t idle = 0;
     static constexpr std::uint32_t asleep = 1;   // or about to: told by a wake-up of the word
     static constexpr std::uint32_t posting = 2;  // told by a post of `wake_`
-    static constexpr std::uint32_t unparked = 3;
+    static constexpr std::uint32_t called = 3;
+    static constexpr std::uint32_t unparked = 4;
   };
 
   // By the waiting thread. False: unparked. Release, as `unpark` must see what it is to post;

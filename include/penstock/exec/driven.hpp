@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include <penstock/core/executor.hpp>
+#include <penstock/core/linked_list.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/run_queue.hpp>
 #include <penstock/exec/wakers.hpp>
@@ -17,7 +18,8 @@ namespace penstock {
 /// The jobs of one thread run in the order it posted them, timers when they are due; a due timer
 /// never waits for more than one round of jobs. A post from the driving thread takes no lock.
 /// `wait` on the driving thread, or while nobody drives, runs jobs and timers until the parker is
-/// unparked; elsewhere it blocks.
+/// unparked; elsewhere it blocks, and drives in its turn once nobody else does: what it waits for
+/// may be among the jobs that are left.
 class Driven : public Executor {
  public:
   Driven(const Driven&) = delete;
@@ -46,9 +48,21 @@ class Driven : public Executor {
   }
 
   bool wait(Parker& parker, Time until) noexcept override {
-    if (!enter()) return parker.park_until(until);
-    const bool unparked = drive_until(parker, until);
-    leave();
+    RunQueue::Lock lock{queue_.mutex};
+    while (!enter()) {
+      Standby self{parker};
+      standbys_.push(self);
+      lock.unlock();
+      const bool unparked = parker.park_until(until);
+      lock.lock();
+      if (!self.called) {
+        standbys_.remove(self);
+        return unparked;
+      }
+      parker.answer_call();
+    }
+    const bool unparked = drive_until(lock, parker, until);
+    stop_driving();
     return unparked;
   }
 
@@ -102,19 +116,6 @@ class Driven : public Executor {
         jobs_since_glance = 0;
       }
     }
-  }
-
-  /// True when this thread now drives: it did already, or nobody does.
-  [[nodiscard]] bool enter() noexcept {
-    const RunQueue::Lock lock{queue_.mutex};
-    if (drivers_ != 0 && !driving_here()) return false;
-    driver_.store(sync::this_thread_id(), std::memory_order_relaxed);
-    ++drivers_;
-    return true;
-  }
-  void leave() noexcept {
-    const RunQueue::Lock lock{queue_.mutex};
-    stop_driving();
   }
 
   /// How a thread came in that means to drive until it is told to go.
@@ -171,13 +172,34 @@ class Driven : public Executor {
     WakeJob() noexcept : Job([](Job& job) noexcept { static_cast<WakeJob&>(job).ran = true; }) {}
     bool ran = false;  // by the driving thread only
   };
+  // A thread that blocks in `wait` as another one drives. Linked under the lock; whoever unlinks it
+  // before the thread itself does has called it to drive, and it comes, if only to call the next.
+  struct Standby {
+    explicit Standby(Parker& to) noexcept : parker(to) {}
+    Parker& parker;
+    bool called = false;
+    Standby* previous = nullptr;
+    Standby* next = nullptr;
+  };
   static constexpr int jobs_per_round = 64;
 
+  // True when this thread now drives: it did already, or nobody does.
+  [[nodiscard]] bool enter() noexcept {
+    if (drivers_ != 0 && !driving_here()) return false;
+    driver_.store(sync::this_thread_id(), std::memory_order_relaxed);
+    ++drivers_;
+    return true;
+  }
   void stop_driving() noexcept {
     if (--drivers_ != 0) return;
     wakers_.wait_until_gone();
     driver_.store(sync::thread_id{}, std::memory_order_relaxed);
-    left_.notify_all();
+    if (stays_) {
+      left_.notify_all();
+    } else if (Standby* const next = standbys_.pop(); next != nullptr) {
+      next->called = true;
+      next->parker.call();  // with the lock held, for which it stays
+    }
   }
   [[nodiscard]] bool driving_here() const noexcept {
     return driver_.load(std::memory_order_relaxed) == sync::this_thread_id();
@@ -197,16 +219,13 @@ class Driven : public Executor {
     return jobs;
   }
 
-  bool drive_until(Parker& parker, Time until) noexcept {
+  bool drive_until(RunQueue::Lock& lock, Parker& parker, Time until) noexcept {
     WakeJob woken;
     if (!parker.post_on_unpark(*this, woken)) return true;
-    RunQueue::Lock lock{queue_.mutex};
     drive(lock, until, [&] { return woken.ran; });
-    lock.unlock();
     if (woken.ran) return true;
     if (parker.forget_post()) return false;
     // Unparked at the last moment: the job is in the queue, or on its way, and must leave it first.
-    lock.lock();
     drive(lock, never, [&] { return woken.ran; });
     return true;
   }
@@ -216,6 +235,7 @@ class Driven : public Executor {
   int drivers_ = 0;        // guarded by queue_.mutex: nested waits of the one driving thread
   bool stays_ = false;     // guarded by queue_.mutex: a thread stays, or waits for its turn to
   sync::condition_variable left_;
+  LinkedList<Standby> standbys_;  // guarded by queue_.mutex
   // The id of the thread between its first `enter` and its last `leave`, else no thread's. Each
   // thread stores only its own id and takes back only that, so one that reads its own id drives,
   // in any memory order.

@@ -24,7 +24,7 @@
 #include <penstock/store/batch.hpp>
 #include <penstock/store/batch_backlog.hpp>
 #include <penstock/store/batch_handler.hpp>
-#include <penstock/store/linked_list.hpp>
+#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 

@@ -7,7 +7,7 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/exec/waiter.hpp>
-#include <penstock/store/linked_list.hpp>
+#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 

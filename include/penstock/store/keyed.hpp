@@ -16,7 +16,7 @@
 #include <penstock/core/mix.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
-#include <penstock/store/linked_list.hpp>
+#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 
