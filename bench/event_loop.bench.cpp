@@ -22,7 +22,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/poll_poller.hpp>
 #include <penstock/exec/sync_wait.hpp>
-#include <penstock/exec/timer_heap.hpp>
+#include <penstock/exec/timer_queue.hpp>
 #include <penstock/exec/wait.hpp>
 
 #include "support/allocation_counter.hpp"
@@ -258,32 +258,77 @@ void multimap_set_and_cancel(benchmark::State& state) {
 }
 BENCHMARK(multimap_set_and_cancel)->Arg(1000)->Arg(1'000'000);
 
-void heap_set_and_cancel(benchmark::State& state) {
-  TimerHeap heap;
+void timer_queue_set_and_cancel(benchmark::State& state) {
+  TimerQueue queue;
   Random random{1};
   std::deque<Nothing> pending(static_cast<std::size_t>(state.range(0)));
   for (Nothing& timer : pending) {
     timer.when = Time{Duration{static_cast<std::int64_t>(random() >> 8)}};
-    heap.insert(timer);
+    queue.insert(timer);
   }
   // The first look at so many sorts some of them; it is not what is measured.
-  Timer* const first = heap.first();
-  heap.remove(*first);
-  heap.insert(*first);
+  Timer* const first = queue.first();
+  queue.remove(*first);
+  queue.insert(*first);
   Nothing timer;
   {
     const AllocationCounter allocations{state};
     for (auto _ : state) {
       timer.when = Time{Duration{static_cast<std::int64_t>(random() >> 8)}};
-      heap.insert(timer);
-      benchmark::DoNotOptimize(heap.first());
-      heap.remove(timer);
+      queue.insert(timer);
+      benchmark::DoNotOptimize(queue.first());
+      queue.remove(timer);
     }
   }
-  if (TimerHeap::armed(timer) || heap.first() != first) state.SkipWithError("the heap is wrong");
+  if (TimerQueue::armed(timer) || queue.first() != first) state.SkipWithError("the queue is wrong");
   bench::compare_with(state, "multimap_set_and_cancel");
 }
-BENCHMARK(heap_set_and_cancel)->Arg(1000)->Arg(1'000'000);
+BENCHMARK(timer_queue_set_and_cancel)->Arg(1000)->Arg(1'000'000);
+
+// Requests with one timeout each, of which the oldest is answered and a new one sent.
+constexpr Duration timeout = 1s;
+
+void multimap_of_timeouts(benchmark::State& state) {
+  std::multimap<Time, int> pending;
+  Time now{};
+  const auto send = [&] { pending.emplace_hint(pending.end(), (now += 1us) + timeout, 0); };
+  for (std::int64_t request = 0; request < state.range(0); ++request) send();
+  {
+    const AllocationCounter allocations{state};
+    for (auto _ : state) {
+      pending.erase(pending.begin());
+      send();
+      benchmark::DoNotOptimize(pending.begin()->first);
+    }
+  }
+  if (pending.size() != static_cast<std::size_t>(state.range(0)))
+    state.SkipWithError("a timer was lost");
+}
+BENCHMARK(multimap_of_timeouts)->Arg(1000)->Arg(1'000'000);
+
+void timer_queue_of_timeouts(benchmark::State& state) {
+  TimerQueue queue;
+  std::deque<Nothing> pending(static_cast<std::size_t>(state.range(0)));
+  Time now{};
+  const auto send = [&](Nothing& timer) {
+    timer.when = (now += 1us) + timeout;
+    queue.insert(timer);
+  };
+  for (Nothing& timer : pending) send(timer);
+  auto oldest = pending.begin();
+  {
+    const AllocationCounter allocations{state};
+    for (auto _ : state) {
+      queue.remove(*oldest);
+      send(*oldest);
+      if (++oldest == pending.end()) oldest = pending.begin();
+      benchmark::DoNotOptimize(queue.first());
+    }
+  }
+  if (queue.first() != &*oldest) state.SkipWithError("the oldest is not the first");
+  bench::compare_with(state, "multimap_of_timeouts");
+}
+BENCHMARK(timer_queue_of_timeouts)->Arg(1000)->Arg(1'000'000);
 
 Duration thread_time() {
   ::timespec now{};

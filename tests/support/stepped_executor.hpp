@@ -4,7 +4,7 @@
 #include <exception>
 
 #include <penstock/core/executor.hpp>
-#include <penstock/exec/timer_heap.hpp>
+#include <penstock/exec/timer_queue.hpp>
 
 namespace penstock::support {
 
@@ -16,7 +16,7 @@ class SteppedExecutor final : public Executor {
   void post(Job& job) noexcept override { jobs_.push(job); }
   void arm(Timer& timer) noexcept override { timers_.insert(timer); }
   bool disarm(Timer& timer) noexcept override {
-    if (!TimerHeap::armed(timer)) return false;
+    if (!TimerQueue::armed(timer)) return false;
     timers_.remove(timer);
     return true;
   }
@@ -45,7 +45,7 @@ class SteppedExecutor final : public Executor {
 
  private:
   JobQueue jobs_;
-  TimerHeap timers_;
+  TimerQueue timers_;
   Time now_{Duration{1'000'000'000}};
 };
 

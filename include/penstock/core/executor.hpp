@@ -78,12 +78,15 @@ class Timer {
 
  private:
   friend class TimerHeap;
+  friend class TimerQueue;
+  static constexpr unsigned char unarmed = 0;
+  static constexpr unsigned char in_heap = 1;  // and from there on the runs of the queue
   Fire fire_;
-  // Pairing heap links, owned by the heap while `armed_`.
+  // Links, of whatever it is in while it is armed.
   Timer* child_ = nullptr;
-  Timer* sibling_ = nullptr;
-  Timer* previous_ = nullptr;  // left sibling, or the parent of the leftmost child
-  bool armed_ = false;
+  Timer* sibling_ = nullptr;   // the right one
+  Timer* previous_ = nullptr;  // the left one, or the parent of the leftmost child
+  unsigned char place_ = unarmed;
 };
 
 class Executor;

@@ -5,7 +5,7 @@
 
 #include <penstock/core/executor.hpp>
 #include <penstock/core/sync.hpp>
-#include <penstock/exec/timer_heap.hpp>
+#include <penstock/exec/timer_queue.hpp>
 
 namespace penstock {
 
@@ -27,7 +27,7 @@ class RunQueue {
 
   /// As `Executor::disarm`. May release the lock meanwhile.
   bool disarm(Lock& lock, Timer& timer) noexcept {
-    if (TimerHeap::armed(timer)) {
+    if (TimerQueue::armed(timer)) {
       timers_.remove(timer);
       return true;
     }
@@ -78,7 +78,7 @@ class RunQueue {
   };
 
   JobQueue jobs_;
-  TimerHeap timers_;
+  TimerQueue timers_;
   Firing* firing_ = nullptr;
   sync::condition_variable fired_;
 };

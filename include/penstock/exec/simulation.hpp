@@ -24,7 +24,7 @@
 #include <penstock/exec/fiber.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
-#include <penstock/exec/timer_heap.hpp>
+#include <penstock/exec/timer_queue.hpp>
 
 namespace penstock {
 
@@ -98,7 +98,7 @@ class Simulation : public Executor {
     ++armed_;
   }
   bool disarm(Timer& timer) noexcept override {
-    if (TimerHeap::armed(timer)) {
+    if (TimerQueue::armed(timer)) {
       timers_.remove(timer);
       --armed_;
       return true;
@@ -403,7 +403,7 @@ class Simulation : public Executor {
   mutable std::uint64_t clock_readings_ = 0;
 
   std::deque<Job*> ready_;
-  TimerHeap timers_;
+  TimerQueue timers_;
   std::array<Timer*, 16> due_{};  // taken out of the heap; the first `due_count_`
   std::size_t due_count_ = 0;
   std::size_t armed_ = 0;  // in either place

@@ -20,18 +20,20 @@ class TimerHeap {
 
   [[nodiscard]] bool empty() const noexcept { return root_ == nullptr; }
   [[nodiscard]] Timer* first() const noexcept { return root_; }
-  [[nodiscard]] static bool armed(const Timer& timer) noexcept { return timer.armed_; }
+  [[nodiscard]] static bool armed(const Timer& timer) noexcept {
+    return timer.place_ != Timer::unarmed;
+  }
 
   void insert(Timer& timer) noexcept {
-    assert(!timer.armed_);
+    assert(!armed(timer));
     timer.child_ = timer.sibling_ = timer.previous_ = nullptr;
-    timer.armed_ = true;
+    timer.place_ = Timer::in_heap;
     root_ = root_ == nullptr ? &timer : meld(root_, &timer);
   }
 
   void remove(Timer& timer) noexcept {
-    assert(timer.armed_);
-    timer.armed_ = false;
+    assert(timer.place_ == Timer::in_heap);
+    timer.place_ = Timer::unarmed;
     if (&timer == root_) {
       root_ = combine(timer.child_);
       return;

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include <penstock/core/call.hpp>
+#include <penstock/core/linked_list.hpp>
 #include <penstock/core/time.hpp>
 #include <penstock/exec/waiter.hpp>
 #include <penstock/policy/release.hpp>
-#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 

@@ -15,6 +15,7 @@
 
 #include <penstock/core/call.hpp>
 #include <penstock/core/executor.hpp>
+#include <penstock/core/linked_list.hpp>
 #include <penstock/core/result.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
@@ -24,7 +25,6 @@
 #include <penstock/store/batch.hpp>
 #include <penstock/store/batch_backlog.hpp>
 #include <penstock/store/batch_handler.hpp>
-#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <penstock/core/call.hpp>
-#include <penstock/exec/waiter.hpp>
 #include <penstock/core/linked_list.hpp>
+#include <penstock/exec/waiter.hpp>
 
 namespace penstock {
 

@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include <penstock/core/linked_list.hpp>
 #include <penstock/core/mix.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/core/time.hpp>
-#include <penstock/core/linked_list.hpp>
 
 namespace penstock {
 
