@@ -4,12 +4,15 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <new>
 #include <optional>
 #include <string>
+#include <vector>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -135,7 +138,46 @@ void stacked_calls(benchmark::State& state) {
     scope.spawn(stacked_call(ask, remote, number));
   });
 }
+
+// What of that is the memory's own: as many bytes for each call are written, and then, when all
+// have been, read and given back, the oldest first.
+void memory_of_bare_calls(benchmark::State& state) {
+  static double per_call_at_1000 = 0;
+  constexpr std::size_t bytes = 624;  // what `bare_calls` reports as `new_bytes_per_call`
+  struct Block {
+    std::array<std::uint64_t, bytes / sizeof(std::uint64_t)> words;
+  };
+  const auto calls = static_cast<std::size_t>(state.range(0));
+  std::vector<Block*> blocks(calls);
+  std::uint64_t sum = 0;
+  std::uint64_t rounds = 0;
+  const auto round = [&] {
+    for (std::size_t call = 0; call < calls; ++call) {
+      blocks[call] = new (FrameCache::allocate(bytes)) Block;
+      blocks[call]->words.fill(call);
+    }
+    for (Block* const block : blocks) {
+      for (const std::uint64_t word : block->words) sum += word;
+      FrameCache::release(block, bytes);
+    }
+    ++rounds;
+  };
+  FrameCache::trim();
+  round();
+  const Time began = sync::now();
+  for (auto _ : state) round();
+  const Time ended = sync::now();
+  if (sum != rounds * (calls * (calls - 1) / 2) * (bytes / sizeof(std::uint64_t)))
+    state.SkipWithError("a word was lost");
+  const double per_call = static_cast<double>((ended - began).count()) /
+                          static_cast<double>(static_cast<std::size_t>(state.iterations()) * calls);
+  state.counters["per_call_ns"] = per_call;
+  if (calls == 1000) per_call_at_1000 = per_call;
+  if (per_call_at_1000 > 0) state.counters["against_1000"] = per_call / per_call_at_1000;
+}
+
 // From small to large, so that each size needs more memory than the one before.
+BENCHMARK(memory_of_bare_calls)->Arg(1000)->Arg(10'000)->Arg(100'000)->UseRealTime();
 BENCHMARK(bare_calls)->Arg(1000)->Arg(10'000)->Arg(100'000)->UseRealTime();
 BENCHMARK(stacked_calls)->Arg(1000)->Arg(10'000)->Arg(100'000)->UseRealTime();
 
