@@ -93,6 +93,9 @@ class Driven : public Executor {
       const bool timed = until != never || queue_.first_timer() != never;
       const Time instant = timed ? now() : Time{};
       if (instant >= until) return;
+      // Before the timers too: among these jobs may be some that this thread posted before it
+      // drove, and what a timer posts comes after them.
+      queue_.take_jobs(ready_);
       while (!done() && queue_.fire_timer(lock, instant)) {
       }
       queue_.take_jobs(ready_);
