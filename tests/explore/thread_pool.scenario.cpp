@@ -55,6 +55,20 @@ void a_function_waits_for_the_next() {
   check(first && second && first->wait() && second->wait(), "refused");
 }
 
+void a_function_waits_for_a_task_as_its_pool_goes() {
+  bool ran = false;
+  {
+    ThreadPool pool{2};
+    const auto body = [&]() -> Task<void> {
+      ran = true;
+      co_return;
+    };
+    const auto waits = [&] { sync_wait(pool, body()); };  // a thread for each, to the end
+    check(pool.try_submit(waits).has_value(), "refused");
+  }
+  check(ran, "the pool went before it had run");
+}
+
 void stop_meets_a_submission() {
   ThreadPool pool{1};
   sync::thread stopper{[&] { static_cast<void>(pool.stop()); }};
@@ -151,6 +165,8 @@ const Scenario scenarios[] = {
     {"thread_pool/a_submission_brings_its_outcome", a_submission_brings_its_outcome},
     {"thread_pool/a_submission_is_dropped_before_it_ran", a_submission_is_dropped_before_it_ran},
     {"thread_pool/a_function_waits_for_the_next", a_function_waits_for_the_next},
+    {"thread_pool/a_function_waits_for_a_task_as_its_pool_goes",
+     a_function_waits_for_a_task_as_its_pool_goes},
     {"thread_pool/stop_meets_a_submission", stop_meets_a_submission},
     {"thread_pool/drain_lets_what_was_submitted_finish", drain_lets_what_was_submitted_finish},
     {"thread_pool/cancel_meets_the_start", cancel_meets_the_start},
