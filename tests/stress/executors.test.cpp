@@ -307,6 +307,32 @@ TEST(event_loops, refuse_to_wait_for_themselves) {
   EXPECT_EQ(stopped->error().kind(), ErrorKind::permanent);
 }
 
+TEST(event_loops, wait_in_their_end_for_what_moves_between_them) {
+  std::atomic<int> ended{0};
+  const auto make = [&](EventLoops& loops, std::size_t index) -> Task<void> {
+    Executor& one = loops[index];
+    Executor& other = loops[1 - index];
+    const bool came = co_await wait_until(one, one.now() + 5ms, StopToken{});
+    co_await reschedule(other);
+    co_await reschedule(one);
+    co_await reschedule(other);
+    ended += came ? 1 : 0;
+  };
+  for (int round = 0; round < 20; ++round) {
+    std::optional<Scope> first;
+    std::optional<Scope> second;
+    {
+      EventLoops loops{{.loops = 2}};
+      first.emplace(loops[0]);  // of another part of the program, not theirs
+      second.emplace(loops[1]);
+      first->spawn(make(loops, 0));
+      second->spawn(make(loops, 1));
+    }
+    EXPECT_EQ(first->running_approx() + second->running_approx(), 0U);
+  }
+  EXPECT_EQ(ended, 40);
+}
+
 TEST(event_loops, need_at_least_one) {
   EXPECT_THROW(EventLoops{{.loops = 0}}, std::invalid_argument);
 }

@@ -155,6 +155,11 @@ class Driven : public Executor {
     stop_driving();
   }
 
+  /// Called with the lock held, while nobody drives: nothing is posted and no timer armed.
+  [[nodiscard]] bool idle() const noexcept {
+    return ready_.empty() && !queue_.has_jobs() && queue_.first_timer() == never;
+  }
+
   /// Called with the lock held, and releases it if there is somebody to wake, who would only wait
   /// for it again.
   void wake(RunQueue::Lock& lock) noexcept {

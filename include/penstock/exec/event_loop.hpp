@@ -47,6 +47,12 @@ class BasicEventLoop final : public Driven {
     wake(lock);
   }
 
+  /// Of a loop that nobody drives: nothing is posted and no timer armed.
+  [[nodiscard]] bool is_idle() noexcept {
+    const RunQueue::Lock lock{queue_.mutex};
+    return idle();
+  }
+
   /// Starts watching, once per descriptor and for both directions; edges that lie in the past
   /// are reported too. On the loop's thread only, as `unwatch`. False with errno set when the
   /// system refuses.

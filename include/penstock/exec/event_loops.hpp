@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -121,6 +122,7 @@ class BasicEventLoops {
     sync::thread thread{[this] {
       id = sync::this_thread_id();
       static_cast<void>(loop.run());
+      static_cast<void>(loop.run_until_idle());  // the others do so meanwhile
     }};
   };
 
@@ -145,9 +147,11 @@ class BasicEventLoops {
   }
   void end() noexcept {
     for (Lane& lane : lanes_) lane.loop.stop();
-    for (Lane& lane : lanes_) {
-      lane.thread.join();
-      static_cast<void>(lane.loop.run_until_idle());
+    for (Lane& lane : lanes_) lane.thread.join();
+    // What was left on one when its thread went, by jobs of another, may bring more to any.
+    const auto is_busy = [](Lane& lane) { return !lane.loop.is_idle(); };
+    while (std::ranges::any_of(lanes_, is_busy)) {
+      for (Lane& lane : lanes_) static_cast<void>(lane.loop.run_until_idle());
     }
   }
 
