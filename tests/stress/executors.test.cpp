@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -331,6 +332,25 @@ TEST(event_loops, wait_in_their_end_for_what_moves_between_them) {
     EXPECT_EQ(first->running_approx() + second->running_approx(), 0U);
   }
   EXPECT_EQ(ended, 40);
+}
+
+TEST(event_loops, tell_what_left_a_task_once_all_have_returned) {
+  EventLoops loops{{.loops = 3}};
+  std::atomic<int> returned{0};
+  const auto make = [&](EventLoop& loop) -> Task<void> {
+    static_cast<void>(co_await wait_until(loop, loop.now() + 5ms, StopToken{}));
+    ++returned;
+  };
+  const auto broken = [](EventLoop&) -> Task<void> {
+    throw std::runtime_error{"broken"};
+    co_return;
+  };
+  EXPECT_TRUE(loops.spawn(broken));
+  EXPECT_TRUE(loops.spawn(make));
+  EXPECT_TRUE(loops.spawn(make));
+  EXPECT_THROW(static_cast<void>(loops.drain()), std::runtime_error);
+  EXPECT_EQ(returned, 2);
+  EXPECT_TRUE(loops.stop());  // it was told
 }
 
 TEST(event_loops, need_at_least_one) {

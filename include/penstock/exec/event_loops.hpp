@@ -73,7 +73,7 @@ class BasicEventLoops {
   [[nodiscard]] StopToken token() noexcept { return stop_.token(); }
 
   /// Starts the task on the next loop; `closed` once it drains or stops. Throws std::bad_alloc,
-  /// and then has started nothing. As in a `Scope`, what a task throws ends the program.
+  /// and then has started nothing. What leaves a task is told by `drain` or `stop`.
   Result<void> spawn(Task<void> task) { return spawn_in(next_lane(), std::move(task)); }
   /// Starts `make(loop)` on the next loop: for tasks that open descriptors there. It is called
   /// here and now; if it is a lambda whose coroutine uses captures, it must outlive the task.
@@ -84,8 +84,9 @@ class BasicEventLoops {
     return spawn_in(lane, std::invoke(make, lane.loop));
   }
 
-  /// Refuses new tasks and waits until all that were spawned have returned. `permanent`, and
-  /// nothing refused, on one of its threads, which would wait for itself. Throws std::bad_alloc.
+  /// Refuses new tasks and waits until all that were spawned have returned, then rethrows an
+  /// exception that left one of them; the destructor, if it is left to that, ends the program.
+  /// `permanent`, and nothing refused, on one of its threads, which would wait for itself.
   Result<void> drain() {
     for (const Lane& lane : lanes_)
       if (lane.id == sync::this_thread_id()) return would_wait_for_itself();
@@ -94,7 +95,15 @@ class BasicEventLoops {
       closed_ = true;
     }
     const std::lock_guard one_joiner{draining_};
-    for (Lane& lane : lanes_) lane.scope.wait();
+    std::exception_ptr thrown;
+    for (Lane& lane : lanes_) {
+      try {
+        lane.scope.wait();
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+    }
+    if (thrown) std::rethrow_exception(std::move(thrown));
     return {};
   }
   /// The same, asking them by the token first, from wherever it is called.
