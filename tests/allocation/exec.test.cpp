@@ -4,16 +4,19 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <new>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <penstock/exec/async_mutex.hpp>
 #include <penstock/exec/channel.hpp>
 #include <penstock/exec/event_loop.hpp>
+#include <penstock/exec/frame_cache.hpp>
 #include <penstock/exec/future.hpp>
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/one_shot.hpp>
@@ -249,6 +252,38 @@ TEST(exec, ends_once_and_leaks_nothing_whichever_allocation_fails) {
   }
   std::printf("%zu of %zu allocations were made to fail\n", points, points);
   EXPECT_GE(points, std::size(scenarios));
+}
+
+// A frame that is made while its thread goes, by what the thread still destroys, may end in
+// another, which keeps its memory for any frame of its class.
+TEST(exec, asks_for_as_much_memory_in_a_thread_that_goes) {
+  constexpr std::size_t size = 25;  // of the class of 40
+  struct Asks {
+    std::uint64_t bytes = 0;
+    void* frame = nullptr;
+    void ask() {
+      const std::uint64_t before = testing::bytes_asked_here;
+      frame = FrameCache::allocate(size);
+      bytes = testing::bytes_asked_here - before;
+    }
+  };
+  Asks first;
+  Asks last;
+  std::thread{[&] {
+    struct AsksLast {
+      Asks* asks = nullptr;
+      ~AsksLast() {
+        if (asks != nullptr) asks->ask();
+      }
+    };
+    // Made before the thread's cache is, it goes after it.
+    static thread_local AsksLast at_the_end;
+    at_the_end.asks = &last;
+    first.ask();
+  }}.join();
+  EXPECT_EQ(last.bytes, first.bytes);
+  FrameCache::release(first.frame, size);
+  FrameCache::release(last.frame, size);
 }
 
 }  // namespace
