@@ -3,6 +3,7 @@
 // that says so, and leaks nothing.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include <penstock/exec/frame_cache.hpp>
 #include <penstock/exec/future.hpp>
 #include <penstock/exec/inline.hpp>
+#include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
@@ -215,6 +217,31 @@ void thread_pool(Ending& ending) {
   ending.value();
 }
 
+// By workers on the executor of the mode. Whichever of them could not be started, none is left.
+template <class Service>
+void run_all_in(Ending& ending, Mode mode, Service service) {
+  const std::vector<int> items{1, 2, 3, 4};
+  const std::vector<Result<int>> replies =
+      run_all(items, service, {.mode = mode, .concurrency = 2});
+  bool good = true;
+  for (const Result<int>& reply : replies) good = good && reply;
+  good ? ending.value() : ending.error();
+}
+void run_all_blocking(Ending& ending) {
+  const auto twice = [](int item, Call&) -> Result<int> { return 2 * item; };
+  run_all_in(ending, Mode::threads, twice);
+}
+void run_all_awaited(Ending& ending) {
+  const auto twice = [](int item, Call& call) -> Task<Result<int>> {
+    co_await reschedule(call.where());
+    co_return 2 * item;
+  };
+  run_all_in(ending, Mode::async, twice);
+}
+void run_all_offloaded(Ending& ending) {
+  const auto twice = [](int item, Call&) -> Result<int> { return 2 * item; };
+  run_all_in(ending, Mode::async, twice);
+}
 struct Scenario {
   const char* name;
   void (*work)(Ending&);
@@ -238,6 +265,9 @@ constexpr Scenario scenarios[] = {
     {"on_done", callback},
     {"event_loop", event_loop},
     {"thread_pool", thread_pool},
+    {"run_all that blocks", run_all_blocking},
+    {"run_all awaited", run_all_awaited},
+    {"run_all offloaded", run_all_offloaded},
 };
 
 TEST(exec, ends_once_and_leaks_nothing_whichever_allocation_fails) {
