@@ -3,6 +3,7 @@
 // that says so, and leaks nothing.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -242,6 +243,21 @@ void run_all_offloaded(Ending& ending) {
   const auto twice = [](int item, Call&) -> Result<int> { return 2 * item; };
   run_all_in(ending, Mode::async, twice);
 }
+void run_of_a_pool(Ending& ending) {
+  ThreadPool pool{1};
+  // The pool is as fast as can be.
+  static thread_local ThreadPool* fast = nullptr;
+  fast = &pool;
+  testing::as_it_fails = [] {
+    while (fast->queued_approx() + fast->running_approx() != 0) std::this_thread::yield();
+  };
+  std::atomic<int> ran{0};
+  const auto count = [&] { ++ran; };
+  const Result<void> outcome = sync_wait(pool.run(count));
+  EXPECT_EQ(ran, outcome ? 1 : 0) << "it ran, and nobody waited for it";
+  note(ending, outcome);
+}
+
 struct Scenario {
   const char* name;
   void (*work)(Ending&);
@@ -265,6 +281,7 @@ constexpr Scenario scenarios[] = {
     {"on_done", callback},
     {"event_loop", event_loop},
     {"thread_pool", thread_pool},
+    {"run of a pool", run_of_a_pool},
     {"run_all that blocks", run_all_blocking},
     {"run_all awaited", run_all_awaited},
     {"run_all offloaded", run_all_offloaded},

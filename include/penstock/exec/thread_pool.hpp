@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -135,6 +136,12 @@ class ThreadPool final : public Executor {
     auto* const state = new exec::FunctionState<F>{std::move(function)};
     state->deadline = call.deadline;
     Submission<exec::submitted_t<F>> submission{*state};
+    // Before it is queued: it must not run where nobody can wait for it.
+    Task<Result<exec::submitted_t<F>>> finished = submission.outcome(call);
+    if (!finished.valid()) {
+      state->release();
+      throw std::bad_alloc{};
+    }
     Admission admission{state, call.priority};
     SuspendedWaiter waiter{call, Withdraw{&queue_, &for_room_}};
     const Result<Place> place = queue_up(admission, waiter);
@@ -147,7 +154,6 @@ class ThreadPool final : public Executor {
       state->release();
       co_return std::move(queued).error();
     }
-    Task<Result<exec::submitted_t<F>>> finished = submission.outcome(call);
     Result<exec::submitted_t<F>> outcome = co_await std::move(finished);
     submission.cancel();  // where it was not waited for to the end
     co_return outcome;
