@@ -427,6 +427,28 @@ TYPED_TEST(every_event_loop,
   EXPECT_EQ(ran, (std::vector<int>{1, 2}));
 }
 
+TYPED_TEST(every_event_loop, a_stop_that_meets_a_run_inside_a_job_ends_the_one_around_it_too) {
+  int ran = 0;
+  Count last{ran};
+  struct Nested final : Job {
+    explicit Nested(TypeParam& which)
+        : Job([](Job& job) noexcept {
+            TypeParam& in = static_cast<Nested&>(job).loop;
+            in.stop();
+            EXPECT_TRUE(in.run_until_idle());
+          }),
+          loop(which) {}
+    TypeParam& loop;
+  };
+  Nested nested{this->loop_};
+  this->loop_.post(nested);
+  this->loop_.post(last);
+  EXPECT_TRUE(this->loop_.run_until_idle());
+  EXPECT_EQ(ran, 0);
+  EXPECT_TRUE(this->loop_.run_until_idle());  // the stop has been met
+  EXPECT_EQ(ran, 1);
+}
+
 TYPED_TEST(every_event_loop, leaves_when_nothing_is_posted_and_no_timer_armed) {
   int ran = 0;
   const auto body = [&](Executor& executor) -> Task<void> {
