@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <unistd.h>
+
 #include <penstock/exec/async_mutex.hpp>
 #include <penstock/exec/channel.hpp>
 #include <penstock/exec/event_loop.hpp>
@@ -23,6 +25,7 @@
 #include <penstock/exec/inline.hpp>
 #include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
+#include <penstock/exec/poll_poller.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/sync_wait.hpp>
@@ -212,6 +215,22 @@ void event_loop(Ending& ending) {
   sync_wait(loop, pause());
   ending.value();
 }
+int lowest_free_descriptor() {
+  const int free = ::dup(STDERR_FILENO);
+  ::close(free);
+  return free;
+}
+void event_loop_by_poll(Ending& ending) {
+  const int before = lowest_free_descriptor();
+  try {
+    BasicEventLoop<PollPoller> loop;
+    sync_wait(loop, pause());
+    ending.value();
+  } catch (const std::bad_alloc&) {
+    ending.error();
+  }
+  EXPECT_EQ(lowest_free_descriptor(), before) << "it leaks descriptors";
+}
 void thread_pool(Ending& ending) {
   ThreadPool pool{2};
   sync_wait(pool, pause());
@@ -280,6 +299,7 @@ constexpr Scenario scenarios[] = {
     {"to_future", future},
     {"on_done", callback},
     {"event_loop", event_loop},
+    {"event_loop by poll", event_loop_by_poll},
     {"thread_pool", thread_pool},
     {"run of a pool", run_of_a_pool},
     {"run_all that blocks", run_all_blocking},
