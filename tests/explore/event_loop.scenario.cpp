@@ -352,7 +352,43 @@ void timers_on_a_loop_that_runs() {
   runner.join();
 }
 
+// A job of the one that drives blocks until another thread has had its turn there.
+void a_job_waits_while_another_thread_stands_by() {
+  Loop loop;
+  Parker told;
+  const auto waits = [&]() -> Task<void> {
+    check(loop.wait(told, never), "woken by nothing");
+    co_return;
+  };
+  const auto tells = [&]() -> Task<void> {
+    co_await reschedule(loop);
+    told.unpark();
+  };
+  sync::thread other{[&] { sync_wait(loop, tells()); }};
+  sync_wait(loop, waits());
+  other.join();
+}
+
+void a_wait_gives_up_as_it_is_called_to_drive() {
+  let_time_wait();
+  Loop loop;
+  const auto body = [&]() -> Task<void> { co_await reschedule(loop); };
+  sync::thread one{[&] {
+    Parker never_unparked;
+    check(!loop.wait(never_unparked, loop.now()), "woken by nothing");
+  }};
+  sync::thread two{[&] { sync_wait(loop, body()); }};
+  sync_wait(loop, body());
+  one.join();
+  two.join();
+}
+
 const Scenario scenarios[] = {
+    {"event_loop/a_job_waits_while_another_thread_stands_by",
+     a_job_waits_while_another_thread_stands_by},
+    {"event_loop/a_wait_gives_up_as_it_is_called_to_drive",
+     a_wait_gives_up_as_it_is_called_to_drive},
+
     {"event_loop/a_loop_goes_as_soon_as_it_has_run", a_loop_goes_as_soon_as_it_has_run},
     {"event_loop/a_loop_goes_after_a_job_that_stops_it", a_loop_goes_after_a_job_that_stops_it},
     {"event_loop/a_post_wakes_the_loop", a_post_wakes_the_loop},

@@ -89,7 +89,29 @@ void what_moves_between_them_is_waited_for() {
   check(ended, "it was left behind");
 }
 
+void two_drain_while_a_task_spawns() {
+  sync::atomic<int> ended{0};
+  Loops loops{{.loops = 2}};
+  const auto inner = [&](Loop&) -> Task<void> {
+    ++ended;
+    co_return;
+  };
+  int spawned = 1;
+  const auto outer = [&](Loop&) -> Task<void> {
+    if (loops.spawn(inner)) ++spawned;
+    ++ended;
+    co_return;
+  };
+  check(loops.spawn(outer).has_value(), "refused");
+  sync::thread other{[&] { static_cast<void>(loops.drain()); }};
+  static_cast<void>(loops.drain());
+  check(ended.load() == spawned, "drained before a task had returned");
+  other.join();
+}
+
 const Scenario scenarios[] = {
+    {"event_loops/two_drain_while_a_task_spawns", two_drain_while_a_task_spawns},
+
     {"event_loops/stop_meets_spawn", stop_meets_spawn},
     {"event_loops/what_moves_between_them_is_waited_for", what_moves_between_them_is_waited_for},
 };

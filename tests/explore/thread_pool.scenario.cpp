@@ -161,7 +161,65 @@ void a_coroutine_runs_a_function_there() {
         "ended by neither");
 }
 
+void a_coroutine_in_line_for_room_is_stopped_or_runs() {
+  Inline executor;
+  ThreadPool pool{{.threads = 1, .max_queue = 1}};
+  StopSource source;
+  sync::atomic<int> ran{0};
+  const auto work = [&] { ++ran; };
+  check(pool.try_submit(work).has_value(), "refused");
+  sync::thread stopper{[&] { source.request_stop(); }};
+  const auto body = [&]() -> Task<Result<void>> {
+    auto run = pool.run(work, {.stop = source.token(), .executor = &executor});
+    co_return co_await std::move(run);
+  };
+  const Result<void> outcome = sync_wait(executor, body());
+  stopper.join();
+  static_cast<void>(pool.drain());
+  const int least = outcome ? 2 : 1;
+  check(ran.load() >= least && ran.load() <= 2, "lost, or run twice");
+}
+
+void stop_and_drain_meet_a_submitter_that_waits_for_room() {
+  ThreadPool pool{{.threads = 1, .max_queue = 1}};
+  sync::atomic<int> ran{0};
+  const auto work = [&] { ++ran; };
+  int refused = 0;
+  int dropped = 0;
+  sync::thread stopper{[&] { check(pool.stop().has_value(), "it did not end"); }};
+  for (int index = 0; index < 2; ++index) {
+    auto submission = pool.submit(work);
+    if (!submission) {
+      ++refused;
+    } else if (!submission->wait()) {
+      ++dropped;
+    }
+  }
+  check(pool.drain().has_value(), "it did not end");
+  stopper.join();
+  check(ran.load() + refused + dropped == 2, "a submission was lost");
+}
+
+void a_cancel_meets_the_stop_of_its_pool() {
+  ThreadPool pool{1};
+  int ran = 0;
+  const auto work = [&] { ++ran; };
+  auto submission = pool.try_submit(work);
+  check(submission.has_value(), "refused");
+  sync::thread stopper{[&] { static_cast<void>(pool.stop()); }};
+  submission->cancel();
+  const Result<void> outcome = submission->wait();
+  stopper.join();
+  check(ran == (outcome ? 1 : 0), "dropped and run, or neither");
+}
+
 const Scenario scenarios[] = {
+    {"thread_pool/a_coroutine_in_line_for_room_is_stopped_or_runs",
+     a_coroutine_in_line_for_room_is_stopped_or_runs},
+    {"thread_pool/stop_and_drain_meet_a_submitter_that_waits_for_room",
+     stop_and_drain_meet_a_submitter_that_waits_for_room},
+    {"thread_pool/a_cancel_meets_the_stop_of_its_pool", a_cancel_meets_the_stop_of_its_pool},
+
     {"thread_pool/a_submission_brings_its_outcome", a_submission_brings_its_outcome},
     {"thread_pool/a_submission_is_dropped_before_it_ran", a_submission_is_dropped_before_it_ran},
     {"thread_pool/a_function_waits_for_the_next", a_function_waits_for_the_next},
