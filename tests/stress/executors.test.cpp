@@ -353,6 +353,20 @@ TEST(event_loops, tell_what_left_a_task_once_all_have_returned) {
   EXPECT_TRUE(loops.stop());  // it was told
 }
 
+TEST(event_loops_death, what_left_a_task_and_was_told_to_nobody_ends_the_program) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        EventLoops loops{{.loops = 1}};
+        const auto broken = []() -> Task<void> {
+          throw std::runtime_error{"broken in a task"};
+          co_return;
+        };
+        static_cast<void>(loops.spawn(broken()));
+      },
+      "broken in a task");
+}
+
 TEST(event_loops, need_at_least_one) {
   EXPECT_THROW(EventLoops{{.loops = 0}}, std::invalid_argument);
 }
