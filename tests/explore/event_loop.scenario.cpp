@@ -383,7 +383,44 @@ void a_wait_gives_up_as_it_is_called_to_drive() {
   two.join();
 }
 
+// By two threads that take turns to drive, and a timer that posts as well.
+void jobs_of_one_thread_keep_their_order() {
+  Loop loop;
+  int latest = 0;  // by whoever drives
+  struct Number final : Job {
+    Number(int& list, int which) noexcept
+        : Job([](Job& job) noexcept {
+            const Number& self = static_cast<Number&>(job);
+            check(self.latest == self.number - 1, "a job overtook another of its thread");
+            self.latest = self.number;
+          }),
+          latest(list),
+          number(which) {}
+    int& latest;
+    const int number;
+  };
+  Number first{latest, 1};
+  Number second{latest, 2};
+  Number third{latest, 3};
+  const auto hop = [&]() -> Task<void> { co_await reschedule(loop); };
+  sync::thread other{[&] { sync_wait(loop, hop()); }};
+  loop.post(first);
+  sync_wait(loop, hop());
+  loop.post(second);
+  const auto body = [&]() -> Task<void> {
+    loop.post(third);  // in a job that was posted behind
+    co_return;
+  };
+  sync_wait(loop, body());
+  sync_wait(loop, hop());
+  other.join();
+  loop.run_until_idle();
+  check(latest == 3, "a job was lost");
+}
+
 const Scenario scenarios[] = {
+    {"event_loop/jobs_of_one_thread_keep_their_order", jobs_of_one_thread_keep_their_order},
+
     {"event_loop/a_job_waits_while_another_thread_stands_by",
      a_job_waits_while_another_thread_stands_by},
     {"event_loop/a_wait_gives_up_as_it_is_called_to_drive",

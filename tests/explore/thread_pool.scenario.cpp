@@ -18,10 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using penstock::ErrorKind;
 using penstock::Inline;
+using penstock::Job;
 using penstock::never;
 using penstock::Parker;
 using penstock::Result;
 using penstock::StopSource;
+using penstock::StopToken;
 using penstock::Task;
 using penstock::ThreadPool;
 namespace sync = penstock::sync;
@@ -213,7 +215,45 @@ void a_cancel_meets_the_stop_of_its_pool() {
   check(ran == (outcome ? 1 : 0), "dropped and run, or neither");
 }
 
+void a_function_waits_for_a_timer_as_its_pool_goes() {
+  bool came = false;
+  {
+    ThreadPool pool{2};
+    const auto body = [&]() -> Task<bool> {
+      co_return co_await wait_until(pool, pool.now() + 1s, StopToken{});
+    };
+    const auto waits = [&] { came = sync_wait(pool, body()); };
+    check(pool.try_submit(waits).has_value(), "refused");
+  }
+  check(came, "the pool went before its time had come");
+}
+
+void a_job_brings_another_to_a_pool_that_goes() {
+  struct Bring final : Job {
+    explicit Bring(ThreadPool& to) noexcept
+        : Job([](Job& job) noexcept {
+            Bring& self = static_cast<Bring&>(job);
+            if (++self.ran < 3) self.pool.post(self);
+          }),
+          pool(to) {}
+    ThreadPool& pool;
+    int ran = 0;  // plain: one run after the other
+  };
+  std::optional<Bring> bring;
+  {
+    ThreadPool pool{2};
+    bring.emplace(pool);
+    pool.post(*bring);
+  }
+  check(bring->ran == 3, "the pool went before all had run");
+}
+
 const Scenario scenarios[] = {
+    {"thread_pool/a_function_waits_for_a_timer_as_its_pool_goes",
+     a_function_waits_for_a_timer_as_its_pool_goes},
+    {"thread_pool/a_job_brings_another_to_a_pool_that_goes",
+     a_job_brings_another_to_a_pool_that_goes},
+
     {"thread_pool/a_coroutine_in_line_for_room_is_stopped_or_runs",
      a_coroutine_in_line_for_room_is_stopped_or_runs},
     {"thread_pool/stop_and_drain_meet_a_submitter_that_waits_for_room",
