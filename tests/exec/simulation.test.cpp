@@ -193,6 +193,29 @@ TEST(simulation, lets_callers_that_run_it_themselves_leave_in_any_order) {
   EXPECT_THAT(back, ElementsAre(1, 2, 3));
 }
 
+TEST(simulation, lets_callers_that_run_it_until_one_instant_all_leave_after_what_is_due) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation simulation{seed};
+    const Time end = simulation.now() + 1s;
+    int due = 0;
+    int back = 0;
+    simulation.spawn("sleeper", [&] {
+      sleep_blocking(simulation, 1s);
+      ++due;
+    });
+    for (int caller = 0; caller < 3; ++caller) {
+      simulation.spawn("caller", [&] {
+        EXPECT_EQ(simulation.run(end), SimulationEnd::time_up);
+        EXPECT_EQ(due, 1);
+        ++back;
+      });
+    }
+    EXPECT_EQ(simulation.run(), SimulationEnd::idle);
+    EXPECT_EQ(back, 3);
+    EXPECT_EQ(simulation.now(), end);
+  }
+}
+
 TEST(simulation, runs_a_task_that_blocks_inside_a_blocking_caller) {
   Simulation simulation;
   int sum = 0;

@@ -147,9 +147,12 @@ class Simulation : public Executor {
     if (until != never) arm(waiter);
     set_aside(waiter);
     const bool time_is_up = waiter.came_by == Waiter::By::timer;
-    while (time_is_up && something_is_due()) {
+    // But for others that run until this very instant, and would let this one go first in turn.
+    while (time_is_up && something_is_due() && ready_.size() + due_count_ > runs_at_their_end_) {
       arm(waiter);  // behind, or by chance among, what is due
+      ++runs_at_their_end_;
       set_aside(waiter);
+      --runs_at_their_end_;
     }
     if (time_is_up) return SimulationEnd::time_up;
     return somebody_waits() ? SimulationEnd::deadlock : SimulationEnd::idle;
@@ -411,7 +414,8 @@ class Simulation : public Executor {
   TimerQueue timers_;
   std::array<Timer*, 16> due_{};  // taken out of the heap; the first `due_count_`
   std::size_t due_count_ = 0;
-  std::size_t armed_ = 0;  // in either place
+  std::size_t armed_ = 0;              // in either place
+  std::size_t runs_at_their_end_ = 0;  // whose timers are due again, behind what else is
   std::function<void()> between_steps_;
 
   exec::Fiber outside_;         // whoever is not a runner: the program
