@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <ranges>
 #include <stdexcept>
@@ -73,6 +74,10 @@ decltype(auto) with_executor(const ModeOptions& options, Use&& use) {
     return std::invoke(use, loop);
   }
   if (options.mode == Mode::threads) {
+    if (workers > std::numeric_limits<unsigned>::max())
+      throw std::invalid_argument{
+          "penstock: no system has that many threads; write .concurrency = 64, or .mode = "
+          "Mode::async, which needs none for each"};
     ThreadPool threads{static_cast<unsigned>(workers)};
     return std::invoke(use, threads);
   }
