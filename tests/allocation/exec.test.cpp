@@ -3,20 +3,29 @@
 // that says so, and leaks nothing.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <new>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 #include <penstock/exec/async_mutex.hpp>
 #include <penstock/exec/channel.hpp>
 #include <penstock/exec/event_loop.hpp>
+#include <penstock/exec/frame_cache.hpp>
 #include <penstock/exec/future.hpp>
 #include <penstock/exec/inline.hpp>
+#include <penstock/exec/mode.hpp>
 #include <penstock/exec/one_shot.hpp>
+#include <penstock/exec/poll_poller.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/sync_wait.hpp>
@@ -206,10 +215,66 @@ void event_loop(Ending& ending) {
   sync_wait(loop, pause());
   ending.value();
 }
+int lowest_free_descriptor() {
+  const int free = ::dup(STDERR_FILENO);
+  ::close(free);
+  return free;
+}
+void event_loop_by_poll(Ending& ending) {
+  const int before = lowest_free_descriptor();
+  try {
+    BasicEventLoop<PollPoller> loop;
+    sync_wait(loop, pause());
+    ending.value();
+  } catch (const std::bad_alloc&) {
+    ending.error();
+  }
+  EXPECT_EQ(lowest_free_descriptor(), before) << "it leaks descriptors";
+}
 void thread_pool(Ending& ending) {
   ThreadPool pool{2};
   sync_wait(pool, pause());
   ending.value();
+}
+
+// By workers on the executor of the mode. Whichever of them could not be started, none is left.
+template <class Service>
+void run_all_in(Ending& ending, Mode mode, Service service) {
+  const std::vector<int> items{1, 2, 3, 4};
+  const std::vector<Result<int>> replies =
+      run_all(items, service, {.mode = mode, .concurrency = 2});
+  bool good = true;
+  for (const Result<int>& reply : replies) good = good && reply;
+  good ? ending.value() : ending.error();
+}
+void run_all_blocking(Ending& ending) {
+  const auto twice = [](int item, Call&) -> Result<int> { return 2 * item; };
+  run_all_in(ending, Mode::threads, twice);
+}
+void run_all_awaited(Ending& ending) {
+  const auto twice = [](int item, Call& call) -> Task<Result<int>> {
+    co_await reschedule(call.where());
+    co_return 2 * item;
+  };
+  run_all_in(ending, Mode::async, twice);
+}
+void run_all_offloaded(Ending& ending) {
+  const auto twice = [](int item, Call&) -> Result<int> { return 2 * item; };
+  run_all_in(ending, Mode::async, twice);
+}
+void run_of_a_pool(Ending& ending) {
+  ThreadPool pool{1};
+  // The pool is as fast as can be.
+  static thread_local ThreadPool* fast = nullptr;
+  fast = &pool;
+  testing::as_it_fails = [] {
+    while (fast->queued_approx() + fast->running_approx() != 0) std::this_thread::yield();
+  };
+  std::atomic<int> ran{0};
+  const auto count = [&] { ++ran; };
+  const Result<void> outcome = sync_wait(pool.run(count));
+  EXPECT_EQ(ran, outcome ? 1 : 0) << "it ran, and nobody waited for it";
+  note(ending, outcome);
 }
 
 struct Scenario {
@@ -234,7 +299,12 @@ constexpr Scenario scenarios[] = {
     {"to_future", future},
     {"on_done", callback},
     {"event_loop", event_loop},
+    {"event_loop by poll", event_loop_by_poll},
     {"thread_pool", thread_pool},
+    {"run of a pool", run_of_a_pool},
+    {"run_all that blocks", run_all_blocking},
+    {"run_all awaited", run_all_awaited},
+    {"run_all offloaded", run_all_offloaded},
 };
 
 TEST(exec, ends_once_and_leaks_nothing_whichever_allocation_fails) {
@@ -249,6 +319,38 @@ TEST(exec, ends_once_and_leaks_nothing_whichever_allocation_fails) {
   }
   std::printf("%zu of %zu allocations were made to fail\n", points, points);
   EXPECT_GE(points, std::size(scenarios));
+}
+
+// A frame that is made while its thread goes, by what the thread still destroys, may end in
+// another, which keeps its memory for any frame of its class.
+TEST(exec, asks_for_as_much_memory_in_a_thread_that_goes) {
+  constexpr std::size_t size = 25;  // of the class of 40
+  struct Asks {
+    std::uint64_t bytes = 0;
+    void* frame = nullptr;
+    void ask() {
+      const std::uint64_t before = testing::bytes_asked_here;
+      frame = FrameCache::allocate(size);
+      bytes = testing::bytes_asked_here - before;
+    }
+  };
+  Asks first;
+  Asks last;
+  std::thread{[&] {
+    struct AsksLast {
+      Asks* asks = nullptr;
+      ~AsksLast() {
+        if (asks != nullptr) asks->ask();
+      }
+    };
+    // Made before the thread's cache is, it goes after it.
+    static thread_local AsksLast at_the_end;
+    at_the_end.asks = &last;
+    first.ask();
+  }}.join();
+  EXPECT_EQ(last.bytes, first.bytes);
+  FrameCache::release(first.frame, size);
+  FrameCache::release(last.frame, size);
 }
 
 }  // namespace

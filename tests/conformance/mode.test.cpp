@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -147,6 +148,11 @@ TEST_P(every_mode, refuses_a_concurrency_of_nothing) {
   EXPECT_THROW(static_cast<void>(run_all(
                    items_, [](int item, Call&) -> Result<int> { return item; }, options(0))),
                std::invalid_argument);
+}
+
+TEST(mode, of_threads_refuses_more_than_can_be_counted_and_does_not_take_a_few_for_them) {
+  const ModeOptions options{.mode = Mode::threads, .concurrency = (std::size_t{1} << 32U) + 1};
+  EXPECT_THROW(with_executor(options, [](Executor&) {}), std::invalid_argument);
 }
 
 TEST(mode, that_is_inline_works_in_the_calling_thread) {

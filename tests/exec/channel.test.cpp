@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -197,6 +200,10 @@ TEST_F(channel, blocking_callers_meet_coroutines) {
     EXPECT_TRUE(words.send_and_wait(word, {.executor = &executor}));
   scope.wait();
   EXPECT_EQ(words.receive_and_wait({.executor = &executor}).error().kind(), ErrorKind::closed);
+}
+
+TEST(channel_capacity, that_no_memory_could_hold_is_refused) {
+  EXPECT_THROW(Channel<int>{std::numeric_limits<std::size_t>::max()}, std::length_error);
 }
 
 }  // namespace

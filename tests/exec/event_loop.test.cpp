@@ -392,6 +392,63 @@ TYPED_TEST(every_event_loop, keeps_what_was_not_run_when_it_was_stopped) {
   EXPECT_EQ(ran, 2);
 }
 
+TYPED_TEST(every_event_loop,
+           runs_what_a_thread_posted_before_it_drove_before_what_its_timers_post) {
+  struct Noted final : Job {
+    Noted(std::vector<int>& list, int which)
+        : Job([](Job& job) noexcept {
+            const Noted& self = static_cast<Noted&>(job);
+            self.ran.push_back(self.number);
+          }),
+          ran(list),
+          number(which) {}
+    std::vector<int>& ran;
+    int number;
+  };
+  struct Poster final : Timer {
+    Poster(TypeParam& which, Job& what)
+        : Timer([](Timer& timer) noexcept {
+            const Poster& self = static_cast<Poster&>(timer);
+            self.loop.post(self.job);
+          }),
+          loop(which),
+          job(what) {}
+    TypeParam& loop;
+    Job& job;
+  };
+  std::vector<int> ran;
+  Noted first{ran, 1};
+  Noted second{ran, 2};
+  Poster due{this->loop_, second};
+  due.when = this->loop_.now();
+  this->loop_.post(first);
+  this->loop_.arm(due);
+  EXPECT_TRUE(this->loop_.run_until_idle());
+  EXPECT_EQ(ran, (std::vector<int>{1, 2}));
+}
+
+TYPED_TEST(every_event_loop, a_stop_that_meets_a_run_inside_a_job_ends_the_one_around_it_too) {
+  int ran = 0;
+  Count last{ran};
+  struct Nested final : Job {
+    explicit Nested(TypeParam& which)
+        : Job([](Job& job) noexcept {
+            TypeParam& in = static_cast<Nested&>(job).loop;
+            in.stop();
+            EXPECT_TRUE(in.run_until_idle());
+          }),
+          loop(which) {}
+    TypeParam& loop;
+  };
+  Nested nested{this->loop_};
+  this->loop_.post(nested);
+  this->loop_.post(last);
+  EXPECT_TRUE(this->loop_.run_until_idle());
+  EXPECT_EQ(ran, 0);
+  EXPECT_TRUE(this->loop_.run_until_idle());  // the stop has been met
+  EXPECT_EQ(ran, 1);
+}
+
 TYPED_TEST(every_event_loop, leaves_when_nothing_is_posted_and_no_timer_armed) {
   int ran = 0;
   const auto body = [&](Executor& executor) -> Task<void> {

@@ -180,6 +180,42 @@ TEST(simulation, lets_a_blocking_caller_back_at_its_time_while_another_blocks_lo
   EXPECT_EQ(first - start, 1s);
 }
 
+TEST(simulation, lets_callers_that_run_it_themselves_leave_in_any_order) {
+  Simulation simulation;
+  std::vector<int> back;
+  for (const int seconds : {1, 3, 2}) {
+    simulation.spawn("caller", [&, seconds] {
+      EXPECT_EQ(simulation.run_for(1s * seconds), SimulationEnd::time_up);
+      back.push_back(seconds);
+    });
+  }
+  EXPECT_EQ(simulation.run(), SimulationEnd::idle);
+  EXPECT_THAT(back, ElementsAre(1, 2, 3));
+}
+
+TEST(simulation, lets_callers_that_run_it_until_one_instant_all_leave_after_what_is_due) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation simulation{seed};
+    const Time end = simulation.now() + 1s;
+    int due = 0;
+    int back = 0;
+    simulation.spawn("sleeper", [&] {
+      sleep_blocking(simulation, 1s);
+      ++due;
+    });
+    for (int caller = 0; caller < 3; ++caller) {
+      simulation.spawn("caller", [&] {
+        EXPECT_EQ(simulation.run(end), SimulationEnd::time_up);
+        EXPECT_EQ(due, 1);
+        ++back;
+      });
+    }
+    EXPECT_EQ(simulation.run(), SimulationEnd::idle);
+    EXPECT_EQ(back, 3);
+    EXPECT_EQ(simulation.now(), end);
+  }
+}
+
 TEST(simulation, runs_a_task_that_blocks_inside_a_blocking_caller) {
   Simulation simulation;
   int sum = 0;

@@ -10,6 +10,7 @@
 #include <penstock/exec/one_shot.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/exec/thread_pool.hpp>
 #include <penstock/exec/when_all.hpp>
 #include <penstock/exec/when_any.hpp>
 
@@ -28,6 +29,7 @@ using penstock::Result;
 using penstock::StopSource;
 using penstock::StopToken;
 using penstock::Task;
+using penstock::ThreadPool;
 namespace sync = penstock::sync;
 
 template <std::size_t capacity>
@@ -189,7 +191,56 @@ void when_all_takes_what_two_threads_bring() {
   check(a == 1 && b == 2, "a value was lost");
 }
 
+void a_result_comes_at_the_deadline_of_who_waits_on_a_pool() {
+  ThreadPool pool{2};
+  OneShot<int> done;
+  const auto body = [&]() -> Task<void> {
+    auto wait = done.wait({.deadline = pool.now(), .executor = &pool});
+    Result<int> result = co_await wait;
+    if (!result) {
+      check(result.error().kind() == ErrorKind::deadline, "ended by neither");
+      auto again = done.wait({.executor = &pool});
+      result = co_await again;
+    }
+    check(result && *result == 1, "the result was lost");
+  };
+  sync::thread bringer{[](OneShot<int>::Setter setter) { setter.set(1); }, done.setter()};
+  sync_wait(pool, body());
+  bringer.join();
+}
+
+void a_failure_stops_the_others_of_when_all() {
+  ThreadPool pool{2};
+  StopSource group;
+  Channel<int> silent{1};
+  const auto fails = [&]() -> Task<Result<int>> {
+    co_await reschedule(pool);
+    co_return ErrorKind::timeout;
+  };
+  const auto waits = [&]() -> Task<Result<int>> {
+    auto receive = silent.receive({.stop = group.token(), .executor = &pool});
+    co_return co_await receive;
+  };
+  const auto [a, b] = sync_wait(pool, when_all(group, waits(), fails()));
+  check(!a && a.error().kind() == ErrorKind::cancelled && !b, "a failure stopped nobody");
+}
+
+void a_send_and_a_receive_at_their_deadlines() {
+  Channel<int> channel{0};
+  bool sent = false;
+  sync::thread sender{
+      [&] { sent = channel.send_and_wait(1, {.deadline = sync::now() + 1s}).has_value(); }};
+  const auto received = channel.receive_and_wait({.deadline = sync::now() + 1s});
+  sender.join();
+  check(sent == received.has_value(), "a value was lost or doubled");
+}
+
 const Scenario scenarios[] = {
+    {"channel/one_shot_a_result_comes_at_the_deadline_of_who_waits_on_a_pool",
+     a_result_comes_at_the_deadline_of_who_waits_on_a_pool},
+    {"channel/a_failure_stops_the_others_of_when_all", a_failure_stops_the_others_of_when_all},
+    {"channel/a_send_and_a_receive_at_their_deadlines", a_send_and_a_receive_at_their_deadlines},
+
     {"channel/values_keep_their_order", values_keep_their_order<1>},
     {"channel/values_keep_their_order_at_a_rendezvous", values_keep_their_order<0>},
     {"channel/a_cancelled_send_keeps_its_value", a_cancelled_send_keeps_its_value},

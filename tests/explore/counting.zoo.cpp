@@ -268,5 +268,31 @@ void run() {
 const Bug bug{"capacity_looked_at_outside_the_lock", run<false>, run<true>};
 }  // namespace capacity_looked_at_outside_the_lock
 
+namespace the_last_to_fail_tells_before_the_winner {
+// Who wins, or fails as the last, decides; it tells without the lock, and the first word counts.
+template <bool right>
+void run() {
+  sync::mutex mutex;
+  int left = 2;
+  bool decided = false;
+  sync::atomic<int> told{0};
+  const auto ended = [&](bool won) {
+    {
+      const std::lock_guard lock{mutex};
+      --left;
+      if ((right && decided) || (!won && left != 0)) return;
+      decided = true;
+    }
+    int nothing = 0;
+    told.compare_exchange_strong(nothing, won ? 1 : 2);
+  };
+  sync::thread other{[&] { ended(true); }};
+  ended(false);
+  other.join();
+  check(told.load() == 1, "one has won, and a failure was told");
+}
+const Bug bug{"the_last_to_fail_tells_before_the_winner", run<false>, run<true>};
+}  // namespace the_last_to_fail_tells_before_the_winner
+
 }  // namespace
 }  // namespace explore

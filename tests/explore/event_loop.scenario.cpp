@@ -25,8 +25,10 @@ using penstock::never;
 using penstock::Parker;
 using penstock::Scope;
 using penstock::StopSource;
+using penstock::StopToken;
 using penstock::Task;
 using penstock::Time;
+using penstock::Timer;
 using penstock::Watch;
 namespace sync = penstock::sync;
 
@@ -242,6 +244,72 @@ void a_call_to_drive_meets_the_end_of_a_wait() {
   other.join();
 }
 
+void two_wait_while_a_third_comes_to_run() {
+  Loop loop;
+  int ended = 0;  // by whoever drives
+  const auto body = [&]() -> Task<void> {
+    co_await reschedule(loop);
+    if (++ended == 2) loop.stop();
+  };
+  sync::thread one{[&] { sync_wait(loop, body()); }};
+  sync::thread two{[&] { sync_wait(loop, body()); }};
+  check(loop.run(), "another one runs it");
+  one.join();
+  two.join();
+  check(ended == 2, "a task did not end");
+}
+
+void two_wait_for_timers_of_one_loop() {
+  Loop loop;
+  int ended = 0;  // by whoever drives
+  const auto body = [&](Time when) -> Task<void> {
+    const bool came = co_await wait_until(loop, when, StopToken{});
+    ended += came ? 1 : 0;
+  };
+  const Time start = loop.now();
+  sync::thread other{[&] { sync_wait(loop, body(start + 2s)); }};
+  sync_wait(loop, body(start + 1s));
+  other.join();
+  check(ended == 2, "a timer was lost");
+}
+
+void a_stop_meets_a_run_inside_a_job() {
+  Loop loop;
+  struct Nested final : Job {
+    explicit Nested(Loop& to) noexcept
+        : Job([](Job& job) noexcept {
+            check(static_cast<Nested&>(job).loop.run_until_idle(), "refused");
+          }),
+          loop(to) {}
+    Loop& loop;
+  };
+  Nested nested{loop};
+  loop.post(nested);
+  sync::thread other{[&] { loop.stop(); }};
+  check(loop.run(), "refused");
+  other.join();
+  loop.run_until_idle();
+}
+
+void a_disarm_from_outside_meets_a_change_of_drivers() {
+  Loop loop;
+  struct Alarm final : Timer {
+    Alarm() noexcept : Timer([](Timer& timer) noexcept { ++static_cast<Alarm&>(timer).fired; }) {}
+    int fired = 0;  // plain: disarm must have waited for the firing thread
+  };
+  const auto body = [&]() -> Task<void> { co_await reschedule(loop); };
+  sync::thread other{[&] { sync_wait(loop, body()); }};
+  {
+    Alarm alarm;
+    alarm.when = loop.now();
+    loop.arm(alarm);
+    const bool taken_back = loop.disarm(alarm);
+    check(alarm.fired == (taken_back ? 0 : 1), "taken back and fired, or neither");
+  }
+  sync_wait(loop, body());
+  other.join();
+}
+
 void run_takes_over_from_a_thread_that_waited() {
   Loop loop;
   Parker awaited;
@@ -284,7 +352,80 @@ void timers_on_a_loop_that_runs() {
   runner.join();
 }
 
+// A job of the one that drives blocks until another thread has had its turn there.
+void a_job_waits_while_another_thread_stands_by() {
+  Loop loop;
+  Parker told;
+  const auto waits = [&]() -> Task<void> {
+    check(loop.wait(told, never), "woken by nothing");
+    co_return;
+  };
+  const auto tells = [&]() -> Task<void> {
+    co_await reschedule(loop);
+    told.unpark();
+  };
+  sync::thread other{[&] { sync_wait(loop, tells()); }};
+  sync_wait(loop, waits());
+  other.join();
+}
+
+void a_wait_gives_up_as_it_is_called_to_drive() {
+  let_time_wait();
+  Loop loop;
+  const auto body = [&]() -> Task<void> { co_await reschedule(loop); };
+  sync::thread one{[&] {
+    Parker never_unparked;
+    check(!loop.wait(never_unparked, loop.now()), "woken by nothing");
+  }};
+  sync::thread two{[&] { sync_wait(loop, body()); }};
+  sync_wait(loop, body());
+  one.join();
+  two.join();
+}
+
+// By two threads that take turns to drive, and a timer that posts as well.
+void jobs_of_one_thread_keep_their_order() {
+  Loop loop;
+  int latest = 0;  // by whoever drives
+  struct Number final : Job {
+    Number(int& list, int which) noexcept
+        : Job([](Job& job) noexcept {
+            const Number& self = static_cast<Number&>(job);
+            check(self.latest == self.number - 1, "a job overtook another of its thread");
+            self.latest = self.number;
+          }),
+          latest(list),
+          number(which) {}
+    int& latest;
+    const int number;
+  };
+  Number first{latest, 1};
+  Number second{latest, 2};
+  Number third{latest, 3};
+  const auto hop = [&]() -> Task<void> { co_await reschedule(loop); };
+  sync::thread other{[&] { sync_wait(loop, hop()); }};
+  loop.post(first);
+  sync_wait(loop, hop());
+  loop.post(second);
+  const auto body = [&]() -> Task<void> {
+    loop.post(third);  // in a job that was posted behind
+    co_return;
+  };
+  sync_wait(loop, body());
+  sync_wait(loop, hop());
+  other.join();
+  loop.run_until_idle();
+  check(latest == 3, "a job was lost");
+}
+
 const Scenario scenarios[] = {
+    {"event_loop/jobs_of_one_thread_keep_their_order", jobs_of_one_thread_keep_their_order},
+
+    {"event_loop/a_job_waits_while_another_thread_stands_by",
+     a_job_waits_while_another_thread_stands_by},
+    {"event_loop/a_wait_gives_up_as_it_is_called_to_drive",
+     a_wait_gives_up_as_it_is_called_to_drive},
+
     {"event_loop/a_loop_goes_as_soon_as_it_has_run", a_loop_goes_as_soon_as_it_has_run},
     {"event_loop/a_loop_goes_after_a_job_that_stops_it", a_loop_goes_after_a_job_that_stops_it},
     {"event_loop/a_post_wakes_the_loop", a_post_wakes_the_loop},
@@ -298,6 +439,11 @@ const Scenario scenarios[] = {
     {"event_loop/who_is_called_to_drive_calls_the_next_if_it_needs_not",
      who_is_called_to_drive_calls_the_next_if_it_needs_not},
     {"event_loop/a_call_to_drive_meets_the_end_of_a_wait", a_call_to_drive_meets_the_end_of_a_wait},
+    {"event_loop/two_wait_while_a_third_comes_to_run", two_wait_while_a_third_comes_to_run},
+    {"event_loop/two_wait_for_timers_of_one_loop", two_wait_for_timers_of_one_loop},
+    {"event_loop/a_stop_meets_a_run_inside_a_job", a_stop_meets_a_run_inside_a_job},
+    {"event_loop/a_disarm_from_outside_meets_a_change_of_drivers",
+     a_disarm_from_outside_meets_a_change_of_drivers},
     {"event_loop/run_takes_over_from_a_thread_that_waited",
      run_takes_over_from_a_thread_that_waited},
     {"event_loop/the_graceful_end_of_a_loop", the_graceful_end_of_a_loop},

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include <penstock/core/call.hpp>
 #include <penstock/core/stop.hpp>
 #include <penstock/core/sync.hpp>
 #include <penstock/exec/async_mutex.hpp>
@@ -10,6 +11,7 @@
 #include <penstock/exec/semaphore.hpp>
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/exec/thread_pool.hpp>
 
 #include <explore/scenario.hpp>
 
@@ -18,12 +20,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using penstock::AsyncMutex;
+using penstock::Call;
 using penstock::ErrorKind;
 using penstock::Inline;
 using penstock::Result;
 using penstock::Semaphore;
 using penstock::StopSource;
 using penstock::Task;
+using penstock::ThreadPool;
 namespace sync = penstock::sync;
 
 void one_permit_goes_round() {
@@ -148,7 +152,26 @@ void a_mutex_that_is_given_back_elsewhere() {
   check(inside == 2, "two inside");
 }
 
+// The deadline comes in one thread of the pool, and the grant from outside of it.
+void a_coroutine_on_a_pool_is_granted_at_its_deadline() {
+  ThreadPool pool{2};
+  Semaphore semaphore{0};
+  sync::thread giver{[&] { semaphore.add(1); }};
+  const auto body = [&]() -> Task<void> {
+    const Call call{.deadline = pool.now(), .executor = &pool};
+    auto acquire = semaphore.acquire(call);
+    const Result<Semaphore::Permit> permit = co_await acquire;
+    check(permit || permit.error().kind() == ErrorKind::deadline, "ended by neither");
+  };
+  sync_wait(pool, body());
+  giver.join();
+  check(semaphore.free_approx() == 1, "a permit was lost or made");
+}
+
 const Scenario scenarios[] = {
+    {"semaphore/a_coroutine_on_a_pool_is_granted_at_its_deadline",
+     a_coroutine_on_a_pool_is_granted_at_its_deadline},
+
     {"semaphore/one_permit_goes_round", one_permit_goes_round},
     {"semaphore/a_grant_meets_stop", a_grant_meets_stop},
     {"semaphore/a_grant_meets_a_deadline", a_grant_meets_a_deadline},

@@ -100,7 +100,24 @@ void what_was_written_before_a_stop_is_seen_with_it() {
   stopper.join();
 }
 
+void a_linked_source_is_stopped_from_both_sides() {
+  StopSource parent;
+  int calls = 0;
+  {
+    LinkedStopSource child{parent.token()};
+    const auto count = [&]() noexcept { ++calls; };
+    const StopCallback callback{child.token(), count};
+    sync::thread stopper{[&] { parent.request_stop(); }};
+    const bool by_me = child.request_stop();
+    stopper.join();
+    check(child.stop_requested() && (by_me || parent.stop_requested()), "stopped by nobody");
+  }
+  check(calls == 1, "the callback ran not just once");
+}
+
 const Scenario scenarios[] = {
+    {"stop/a_linked_source_is_stopped_from_both_sides", a_linked_source_is_stopped_from_both_sides},
+
     {"stop/a_callback_never_runs_after_its_end", a_callback_never_runs_after_its_end},
     {"stop/one_of_two_requests_stops_it", one_of_two_requests_stops_it},
     {"stop/a_callback_may_end_itself", a_callback_may_end_itself},

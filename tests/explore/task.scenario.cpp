@@ -10,14 +10,19 @@
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/task.hpp>
 #include <penstock/exec/thread_pool.hpp>
+#include <penstock/exec/wait.hpp>
+#include <penstock/exec/when_any.hpp>
 
 #include <explore/scenario.hpp>
 
 namespace explore {
 namespace {
 
+using penstock::ErrorKind;
 using penstock::Executor;
 using penstock::Inline;
+using penstock::never;
+using penstock::Result;
 using penstock::Scope;
 using penstock::sync_wait;
 using penstock::Task;
@@ -160,7 +165,71 @@ void a_task_spawns_another_while_the_scope_is_joined() {
   check(first == 1 && second == 1, "the scope ended before its tasks");
 }
 
+void the_losers_of_a_race_are_left_to_their_scope() {
+  ThreadPool pool{2};
+  Inline executor;
+  Scope losers{pool};
+  int ended = 0;
+  {
+    const auto succeeds = [&]() -> Task<Result<int>> { co_return 7; };
+    const auto fails = []() -> Task<Result<int>> { co_return ErrorKind::timeout; };
+    const auto body = [&]() -> Task<void> {
+      auto winner = co_await when_any(losers, succeeds(), fails());
+      check(winner.index == 0 && winner.value.has_value(), "an error won");
+      check(&Executor::current() == &executor, "it went on elsewhere");
+      ++ended;
+    };
+    sync_wait(executor, body());
+    losers.wait();
+  }
+  check(ended == 1, "it did not end");
+}
+
+void a_scope_goes_as_a_coroutine_has_joined_it() {
+  ThreadPool pool{2};
+  int ran = 0;
+  const auto body = [&]() -> Task<void> {
+    const auto scope = std::make_unique<Scope>(pool);
+    const auto inner = [&]() -> Task<void> {
+      ++ran;
+      co_return;
+    };
+    scope->spawn(inner());
+    co_await scope->join();
+  };
+  sync_wait(pool, body());
+  check(ran == 1, "the scope ended before its task");
+}
+
+void an_exception_of_a_task_meets_the_end_of_another() {
+  ThreadPool pool{2};
+  bool caught = false;
+  {
+    Scope scope{pool};
+    const auto broken = []() -> Task<void> {
+      throw std::runtime_error{"broken"};
+      co_return;
+    };
+    const auto waits = [&]() -> Task<void> {
+      static_cast<void>(co_await wait_until(pool, never, scope.token()));
+    };
+    scope.spawn(waits());
+    scope.spawn(broken());
+    try {
+      scope.wait();
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+  }
+  check(caught, "the exception was lost on its way");
+}
+
 const Scenario scenarios[] = {
+    {"task/the_losers_of_a_race_are_left_to_their_scope",
+     the_losers_of_a_race_are_left_to_their_scope},
+    {"task/a_scope_goes_as_a_coroutine_has_joined_it", a_scope_goes_as_a_coroutine_has_joined_it},
+    {"task/an_exception_of_a_task_meets_the_end_of_another",
+     an_exception_of_a_task_meets_the_end_of_another},
     {"task/finishes_in_another_thread", a_task_finishes_in_another_thread},
     {"task/throws_in_another_thread", a_task_throws_in_another_thread},
     {"task/two_hops_in_a_row", two_hops_in_a_row},

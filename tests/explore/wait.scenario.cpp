@@ -73,6 +73,18 @@ void timer_meets_stop_on_two_threads() {
   check(came || source.stop_requested(), "the wait ended by neither");
 }
 
+// Its timer may have fired in the pool before it is suspended here.
+void the_awaiter_goes_on_where_its_timer_is() {
+  Inline here;
+  ThreadPool pool{1};
+  const auto body = [&]() -> Task<void> {
+    const bool came = co_await wait_until(pool, pool.now(), StopToken{});
+    check(came, "stopped by nothing");
+    check(&Executor::current() == &pool, "it went on elsewhere");
+  };
+  sync_wait(here, body());
+}
+
 void a_wait_that_only_a_stop_can_end() {
   Inline executor;
   StopSource source;
@@ -212,6 +224,7 @@ const Scenario scenarios[] = {
     {"wait/timer_meets_stop", timer_meets_stop},
     {"wait/timer_meets_stop_on_a_pool", timer_meets_stop_on_a_pool},
     {"wait/timer_meets_stop_on_two_threads", timer_meets_stop_on_two_threads},
+    {"wait/the_awaiter_goes_on_where_its_timer_is", the_awaiter_goes_on_where_its_timer_is},
     {"wait/a_wait_that_only_a_stop_can_end", a_wait_that_only_a_stop_can_end},
     {"wait/a_blocking_wait_meets_stop", a_blocking_wait_meets_stop},
     {"wait/a_grant_meets_stop", a_grant_meets_stop},

@@ -257,6 +257,40 @@ void run() {
 const Bug bug{"the_driver_goes_and_nobody_drives", run<false>, run<true>};
 }  // namespace the_driver_goes_and_nobody_drives
 
+namespace the_idle_leave_before_the_busy {
+// Workers that are to end once nothing is left, and a job that brings another and waits for it.
+template <bool right>
+void run() {
+  sync::mutex mutex;
+  sync::condition_variable changed;
+  int queued = 1;
+  int busy = 0;
+  int ran = 0;
+  const auto work = [&] {
+    std::unique_lock lock{mutex};
+    for (;;) {
+      changed.wait(lock, [&] { return queued != 0 || !right || busy == 0; });
+      if (queued == 0) return;
+      --queued;
+      ++busy;
+      lock.unlock();  // and runs it
+      lock.lock();
+      if (++ran == 1) {
+        ++queued;
+        changed.notify_all();
+        changed.wait(lock, [&] { return ran == 2; });
+      }
+      --busy;
+      changed.notify_all();
+    }
+  };
+  sync::thread other{work};
+  work();
+  other.join();
+}
+const Bug bug{"the_idle_leave_before_the_busy", run<false>, run<true>};
+}  // namespace the_idle_leave_before_the_busy
+
 namespace notify_before_the_change {
 template <bool right>
 void run() {

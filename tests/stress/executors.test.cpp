@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -305,6 +306,65 @@ TEST(event_loops, refuse_to_wait_for_themselves) {
   EXPECT_TRUE(loops.spawn(make));
   EXPECT_TRUE(loops.drain());
   EXPECT_EQ(stopped->error().kind(), ErrorKind::permanent);
+}
+
+TEST(event_loops, wait_in_their_end_for_what_moves_between_them) {
+  std::atomic<int> ended{0};
+  const auto make = [&](EventLoops& loops, std::size_t index) -> Task<void> {
+    Executor& one = loops[index];
+    Executor& other = loops[1 - index];
+    const bool came = co_await wait_until(one, one.now() + 5ms, StopToken{});
+    co_await reschedule(other);
+    co_await reschedule(one);
+    co_await reschedule(other);
+    ended += came ? 1 : 0;
+  };
+  for (int round = 0; round < 20; ++round) {
+    std::optional<Scope> first;
+    std::optional<Scope> second;
+    {
+      EventLoops loops{{.loops = 2}};
+      first.emplace(loops[0]);  // of another part of the program, not theirs
+      second.emplace(loops[1]);
+      first->spawn(make(loops, 0));
+      second->spawn(make(loops, 1));
+    }
+    EXPECT_EQ(first->running_approx() + second->running_approx(), 0U);
+  }
+  EXPECT_EQ(ended, 40);
+}
+
+TEST(event_loops, tell_what_left_a_task_once_all_have_returned) {
+  EventLoops loops{{.loops = 3}};
+  std::atomic<int> returned{0};
+  const auto make = [&](EventLoop& loop) -> Task<void> {
+    static_cast<void>(co_await wait_until(loop, loop.now() + 5ms, StopToken{}));
+    ++returned;
+  };
+  const auto broken = [](EventLoop&) -> Task<void> {
+    throw std::runtime_error{"broken"};
+    co_return;
+  };
+  EXPECT_TRUE(loops.spawn(broken));
+  EXPECT_TRUE(loops.spawn(make));
+  EXPECT_TRUE(loops.spawn(make));
+  EXPECT_THROW(static_cast<void>(loops.drain()), std::runtime_error);
+  EXPECT_EQ(returned, 2);
+  EXPECT_TRUE(loops.stop());  // it was told
+}
+
+TEST(event_loops_death, what_left_a_task_and_was_told_to_nobody_ends_the_program) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        EventLoops loops{{.loops = 1}};
+        const auto broken = []() -> Task<void> {
+          throw std::runtime_error{"broken in a task"};
+          co_return;
+        };
+        static_cast<void>(loops.spawn(broken()));
+      },
+      "broken in a task");
 }
 
 TEST(event_loops, need_at_least_one) {

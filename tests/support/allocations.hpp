@@ -19,5 +19,7 @@ inline std::atomic<std::int64_t> live_blocks{0};
 /// The how manieth allocation of this thread from now on fails, once; 0: none.
 inline thread_local std::size_t fails_in = 0;
 inline thread_local bool has_failed = false;
+/// Called in the middle of the one that fails, if set: for what other threads do meanwhile.
+inline thread_local void (*as_it_fails)() = nullptr;
 
 }  // namespace penstock::testing

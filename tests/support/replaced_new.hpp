@@ -20,6 +20,7 @@ void* give(std::size_t size, std::size_t alignment) noexcept {
   counters::allocations_everywhere.fetch_add(1, std::memory_order_relaxed);
   if (counters::fails_in != 0 && --counters::fails_in == 0) {
     counters::has_failed = true;
+    if (counters::as_it_fails != nullptr) counters::as_it_fails();
     return nullptr;
   }
   void* const memory =

@@ -80,7 +80,7 @@ class Channel {
  public:
   using value_type = T;
 
-  /// Throws std::bad_alloc.
+  /// Throws std::bad_alloc, and std::length_error for more than a vector can hold.
   explicit Channel(std::size_t capacity) : slots_(capacity) {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;

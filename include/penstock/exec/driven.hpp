@@ -93,6 +93,9 @@ class Driven : public Executor {
       const bool timed = until != never || queue_.first_timer() != never;
       const Time instant = timed ? now() : Time{};
       if (instant >= until) return;
+      // Before the timers too: among these jobs may be some that this thread posted before it
+      // drove, and what a timer posts comes after them.
+      queue_.take_jobs(ready_);
       while (!done() && queue_.fire_timer(lock, instant)) {
       }
       queue_.take_jobs(ready_);
@@ -150,6 +153,11 @@ class Driven : public Executor {
   void leave_after(Stay how) noexcept {
     if (how == Stay::entered) stays_ = false;
     stop_driving();
+  }
+
+  /// Called with the lock held, while nobody drives: nothing is posted and no timer armed.
+  [[nodiscard]] bool idle() const noexcept {
+    return ready_.empty() && !queue_.has_jobs() && queue_.first_timer() == never;
   }
 
   /// Called with the lock held, and releases it if there is somebody to wake, who would only wait

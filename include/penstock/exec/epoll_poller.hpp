@@ -88,12 +88,13 @@ class EpollPoller {
   }
 
  private:
-  // epoll_pwait2 has nanoseconds; older kernels get milliseconds, rounded up so that a timer
-  // never finds the loop spinning just before it is due.
+  // epoll_pwait2 has nanoseconds; older kernels, and containers that forbid what they do not know,
+  // get milliseconds, rounded up so that a timer never finds the loop spinning just before it is
+  // due.
   int collect(const ::timespec* limit) noexcept {
     if (precise_) {
       const int count = ::epoll_pwait2(epoll_, events_.data(), capacity, limit, nullptr);
-      if (count >= 0 || errno != ENOSYS) return count;
+      if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
       precise_ = false;
     }
     int milliseconds = -1;

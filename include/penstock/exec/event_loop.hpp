@@ -40,11 +40,18 @@ class BasicEventLoop final : public Driven {
   /// thread will post, or a descriptor, is not waited for.
   bool run_until_idle() noexcept { return run(WhenIdle::leave); }
   /// Makes `run` return after the job it is in; jobs and timers not run stay for the next `run`.
+  /// Where a job of it called `run` itself, both return.
   void stop() noexcept {
     RunQueue::Lock lock{queue_.mutex};
     stopped_.store(true, std::memory_order_relaxed);
     ask_again();
     wake(lock);
+  }
+
+  /// Of a loop that nobody drives: nothing is posted and no timer armed.
+  [[nodiscard]] bool is_idle() noexcept {
+    const RunQueue::Lock lock{queue_.mutex};
+    return idle();
   }
 
   /// Starts watching, once per descriptor and for both directions; edges that lie in the past
@@ -63,9 +70,13 @@ class BasicEventLoop final : public Driven {
     const Stay how = enter_to_stay(lock, [&] { return !stopped(); });
     if (how == Stay::refused) return false;
     if (how != Stay::withdrawn) {
+      ++runs_;
       drive(lock, never, stopped, when_idle);
+      --runs_;
       leave_after(how);
     }
+    // One that runs in a job of another leaves it the stop, which is for that one too.
+    if (runs_ != 0) return true;
     stopped_.store(false, std::memory_order_relaxed);
     return true;
   }
@@ -87,6 +98,7 @@ class BasicEventLoop final : public Driven {
   }
 
   PollerType poller_;
+  int runs_ = 0;  // guarded by the lock of the queue: of the driving thread, nested
   // Written with the lock of the queue held, so that no stop falls between the loop's last look
   // and its sleep; read by the loop before every job, and relaxed: it guards no other memory.
   sync::atomic<bool> stopped_{false};

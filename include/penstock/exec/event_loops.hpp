@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -72,7 +73,7 @@ class BasicEventLoops {
   [[nodiscard]] StopToken token() noexcept { return stop_.token(); }
 
   /// Starts the task on the next loop; `closed` once it drains or stops. Throws std::bad_alloc,
-  /// and then has started nothing. As in a `Scope`, what a task throws ends the program.
+  /// and then has started nothing. What leaves a task is told by `drain` or `stop`.
   Result<void> spawn(Task<void> task) { return spawn_in(next_lane(), std::move(task)); }
   /// Starts `make(loop)` on the next loop: for tasks that open descriptors there. It is called
   /// here and now; if it is a lambda whose coroutine uses captures, it must outlive the task.
@@ -83,8 +84,9 @@ class BasicEventLoops {
     return spawn_in(lane, std::invoke(make, lane.loop));
   }
 
-  /// Refuses new tasks and waits until all that were spawned have returned. `permanent`, and
-  /// nothing refused, on one of its threads, which would wait for itself. Throws std::bad_alloc.
+  /// Refuses new tasks and waits until all that were spawned have returned, then rethrows an
+  /// exception that left one of them; the destructor, if it is left to that, ends the program.
+  /// `permanent`, and nothing refused, on one of its threads, which would wait for itself.
   Result<void> drain() {
     for (const Lane& lane : lanes_)
       if (lane.id == sync::this_thread_id()) return would_wait_for_itself();
@@ -93,7 +95,15 @@ class BasicEventLoops {
       closed_ = true;
     }
     const std::lock_guard one_joiner{draining_};
-    for (Lane& lane : lanes_) lane.scope.wait();
+    std::exception_ptr thrown;
+    for (Lane& lane : lanes_) {
+      try {
+        lane.scope.wait();
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+    }
+    if (thrown) std::rethrow_exception(std::move(thrown));
     return {};
   }
   /// The same, asking them by the token first, from wherever it is called.
@@ -121,6 +131,7 @@ class BasicEventLoops {
     sync::thread thread{[this] {
       id = sync::this_thread_id();
       static_cast<void>(loop.run());
+      static_cast<void>(loop.run_until_idle());  // the others do so meanwhile
     }};
   };
 
@@ -145,9 +156,11 @@ class BasicEventLoops {
   }
   void end() noexcept {
     for (Lane& lane : lanes_) lane.loop.stop();
-    for (Lane& lane : lanes_) {
-      lane.thread.join();
-      static_cast<void>(lane.loop.run_until_idle());
+    for (Lane& lane : lanes_) lane.thread.join();
+    // What was left on one when its thread went, by jobs of another, may bring more to any.
+    const auto is_busy = [](Lane& lane) { return !lane.loop.is_idle(); };
+    while (std::ranges::any_of(lanes_, is_busy)) {
+      for (Lane& lane : lanes_) static_cast<void>(lane.loop.run_until_idle());
     }
   }
 

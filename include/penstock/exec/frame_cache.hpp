@@ -45,11 +45,13 @@ class FrameCache {
   [[nodiscard, gnu::noinline]] static void* allocate(std::size_t size) noexcept {
     if constexpr (keeps) {
       const std::size_t index = class_of(size);
-      if (index < classes && state() != State::gone) {
-        Rack& rack = here().racks[index];
-        if (rack.loaded.count == 0) reload(rack, index);
-        if (rack.loaded.count != 0) return rack.loaded.pop();
-        size = bytes_of(index);
+      if (index < classes) {
+        if (state() != State::gone) {
+          Rack& rack = here().racks[index];
+          if (rack.loaded.count == 0) reload(rack, index);
+          if (rack.loaded.count != 0) return rack.loaded.pop();
+        }
+        size = bytes_of(index);  // in any case: another thread may keep it for the next
       }
     }
     return ::operator new(size, std::nothrow);

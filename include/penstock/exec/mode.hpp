@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <ranges>
 #include <stdexcept>
@@ -73,6 +74,10 @@ decltype(auto) with_executor(const ModeOptions& options, Use&& use) {
     return std::invoke(use, loop);
   }
   if (options.mode == Mode::threads) {
+    if (workers > std::numeric_limits<unsigned>::max())
+      throw std::invalid_argument{
+          "penstock: no system has that many threads; write .concurrency = 64, or .mode = "
+          "Mode::async, which needs none for each"};
     ThreadPool threads{static_cast<unsigned>(workers)};
     return std::invoke(use, threads);
   }
@@ -90,7 +95,8 @@ Task<void> block_in(Worker& worker) {
 
 /// Calls `worker()` `count` times, side by side on the executor, and blocks until all are done.
 /// It returns a `Task<void>` to be awaited there, or blocks itself and returns nothing: that needs
-/// a thread of the pool for each, and elsewhere goes one by one. A worker must not throw.
+/// a thread of the pool for each, and elsewhere goes one by one. A worker must not throw. Throws
+/// std::bad_alloc, after those that were started are done.
 template <class ExecutorType, std::invocable Worker>
 void run_workers(ExecutorType& executor, std::size_t count, Worker&& worker) {
   constexpr bool awaited = std::same_as<std::invoke_result_t<Worker&>, Task<void>>;
@@ -100,14 +106,20 @@ void run_workers(ExecutorType& executor, std::size_t count, Worker&& worker) {
     for (std::size_t number = 0; number < count; ++number) std::invoke(worker);
   } else {
     Scope scope{executor};
-    for (std::size_t number = 0; number < count; ++number) {
-      if constexpr (awaited) {
-        scope.spawn(std::invoke(worker));
-      } else {
-        scope.spawn(exec::block_in(worker));
+    std::exception_ptr not_started;
+    try {
+      for (std::size_t number = 0; number < count; ++number) {
+        if constexpr (awaited) {
+          scope.spawn(std::invoke(worker));
+        } else {
+          scope.spawn(exec::block_in(worker));
+        }
       }
+    } catch (...) {
+      not_started = std::current_exception();
     }
-    scope.wait();
+    scope.wait();  // also for those before the one that could not be started
+    if (not_started) std::rethrow_exception(std::move(not_started));
   }
 }
 

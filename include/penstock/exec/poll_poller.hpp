@@ -29,15 +29,15 @@ namespace penstock {
 /// as it would otherwise report its hang-up for ever.
 class PollPoller {
  public:
-  /// Throws std::system_error when the system has no descriptors left.
-  PollPoller() {
+  /// Throws std::system_error when the system has no descriptors left, and std::bad_alloc.
+  PollPoller() : asked_(1) {  // before there is a pipe to close
     if (::pipe(pipe_.data()) != 0) fail("penstock: EventLoop cannot open its pipe");
     for (const int end : pipe_) {
       const bool made = ::fcntl(end, F_SETFD, FD_CLOEXEC) == 0 &&
                         ::fcntl(end, F_SETFL, ::fcntl(end, F_GETFL) | O_NONBLOCK) == 0;
       if (!made) fail("penstock: EventLoop cannot set up its pipe");
     }
-    asked_.push_back({pipe_[0], POLLIN, 0});
+    asked_[0] = {pipe_[0], POLLIN, 0};
   }
   PollPoller(const PollPoller&) = delete;
   PollPoller& operator=(const PollPoller&) = delete;

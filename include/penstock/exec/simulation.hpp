@@ -144,15 +144,16 @@ class Simulation : public Executor {
     Waiter waiter{*this};
     waiter.when = until;
     waiter.runs = true;
-    Waiter* const outer = std::exchange(running_, &waiter);
     if (until != never) arm(waiter);
     set_aside(waiter);
     const bool time_is_up = waiter.came_by == Waiter::By::timer;
-    while (time_is_up && something_is_due()) {
+    // But for others that run until this very instant, and would let this one go first in turn.
+    while (time_is_up && something_is_due() && ready_.size() + due_count_ > runs_at_their_end_) {
       arm(waiter);  // behind, or by chance among, what is due
+      ++runs_at_their_end_;
       set_aside(waiter);
+      --runs_at_their_end_;
     }
-    running_ = outer;
     if (time_is_up) return SimulationEnd::time_up;
     return somebody_waits() ? SimulationEnd::deadlock : SimulationEnd::idle;
   }
@@ -330,8 +331,9 @@ class Simulation : public Executor {
     for (;;) {
       if (between_steps_) between_steps_();
       if (step()) continue;
-      if (running_ == nullptr) die();
-      running_->go_on(Waiter::By::nobody);
+      Waiter* const run = innermost_run();
+      if (run == nullptr) die();
+      run->go_on(Waiter::By::nobody);
     }
   }
 
@@ -372,6 +374,12 @@ class Simulation : public Executor {
     return timer;
   }
 
+  // The newest: several callers may be in one, and need not leave in their order.
+  [[nodiscard]] Waiter* innermost_run() const noexcept {
+    Waiter* waiter = blocked_;
+    while (waiter != nullptr && !waiter->runs) waiter = waiter->next;
+    return waiter;
+  }
   [[nodiscard]] bool somebody_waits() const noexcept {
     const Waiter* blocked = blocked_;
     while (blocked != nullptr && blocked->runs) blocked = blocked->next;
@@ -406,7 +414,8 @@ class Simulation : public Executor {
   TimerQueue timers_;
   std::array<Timer*, 16> due_{};  // taken out of the heap; the first `due_count_`
   std::size_t due_count_ = 0;
-  std::size_t armed_ = 0;  // in either place
+  std::size_t armed_ = 0;              // in either place
+  std::size_t runs_at_their_end_ = 0;  // whose timers are due again, behind what else is
   std::function<void()> between_steps_;
 
   exec::Fiber outside_;         // whoever is not a runner: the program
@@ -414,7 +423,6 @@ class Simulation : public Executor {
   std::vector<exec::Fiber*> free_;
   exec::Fiber* current_;        // the one the thread is in
   std::string_view caller_;     // whose body it is in, if a spawned one that blocks
-  Waiter* running_ = nullptr;   // the innermost `run`
   Waiter* blocked_ = nullptr;   // newest first, those of `run` among them
   Waiting* waiting_ = nullptr;  // newest first
 };

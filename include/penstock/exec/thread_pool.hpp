@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -33,8 +34,9 @@ namespace penstock {
 /// high, normal and low functions, as long as all of them wait, 8, 8, 4 and 1 start in turn.
 ///
 /// To end it: `drain` lets what was submitted finish, `stop` only what has started; from then on
-/// submissions end with `closed`. The destructor drains, runs what has been posted, and joins;
-/// timers still armed then never fire, so whoever armed them must have finished before.
+/// submissions end with `closed`. The destructor drains, runs what has been posted, and joins, all
+/// threads serving until the last of them has nothing to do; timers still armed then never fire, so
+/// whoever armed them must have finished before.
 class ThreadPool final : public Executor {
  public:
   /// Twice the cores: the usual number for calls that mostly wait.
@@ -134,6 +136,12 @@ class ThreadPool final : public Executor {
     auto* const state = new exec::FunctionState<F>{std::move(function)};
     state->deadline = call.deadline;
     Submission<exec::submitted_t<F>> submission{*state};
+    // Before it is queued: it must not run where nobody can wait for it.
+    Task<Result<exec::submitted_t<F>>> finished = submission.outcome(call);
+    if (!finished.valid()) {
+      state->release();
+      throw std::bad_alloc{};
+    }
     Admission admission{state, call.priority};
     SuspendedWaiter waiter{call, Withdraw{&queue_, &for_room_}};
     const Result<Place> place = queue_up(admission, waiter);
@@ -146,7 +154,6 @@ class ThreadPool final : public Executor {
       state->release();
       co_return std::move(queued).error();
     }
-    Task<Result<exec::submitted_t<F>>> finished = submission.outcome(call);
     Result<exec::submitted_t<F>> outcome = co_await std::move(finished);
     submission.cancel();  // where it was not waited for to the end
     co_return outcome;
@@ -348,9 +355,16 @@ class ThreadPool final : public Executor {
         continue;
       }
       if (queued_ == 0 ? run_posted(lock) : run_next(lock)) continue;
-      if (ending_) return;
+      ++resting_;
+      // Not before all have come to rest: what one is at may still need another.
+      if (ending_ && resting_ == threads_.size()) break;
       idle_.rest(lock, first);
+      --resting_;
     }
+    WakeList called;
+    idle_.call_all(called);
+    lock.unlock();
+    called.wake_all();
   }
 
   // Before this thread runs something, which may take long, or wait for what is still queued: calls
@@ -419,7 +433,7 @@ class ThreadPool final : public Executor {
     {
       const RunQueue::Lock lock{queue_.mutex};
       ending_ = true;
-      idle_.call_all(called);
+      idle_.call_one(called);  // to see it, where all rest
     }
     called.wake_all();
     for (sync::thread& thread : threads_) thread.join();
@@ -431,6 +445,7 @@ class ThreadPool final : public Executor {
   IdleThreads idle_;
   bool closed_ = false;  // to submissions
   bool ending_ = false;
+  std::size_t resting_ = 0;            // threads that sleep, or have ended
   std::array<JobQueue, 3> submitted_;  // high first
   std::size_t queued_ = 0;             // in them
   std::size_t running_ = 0;            // taken from them and not finished

@@ -60,7 +60,10 @@ class [[nodiscard]] WaitUntil : private Timer, private StopNode {
     if (when != never) executor_.arm(*this);
     hook();
     // acq_rel: the waker must see the hook complete, and we must see what it wrote.
-    return !met_.exchange(true, std::memory_order_acq_rel);
+    if (!met_.exchange(true, std::memory_order_acq_rel)) return true;
+    if (woken_.load(std::memory_order_relaxed) == Woken::by_stop) return false;
+    executor_.post(job_);  // the timer was first; this may be another thread than the executor's
+    return true;
   }
   [[nodiscard]] bool await_resume() noexcept {
     if (job_.awaiter) {
@@ -74,7 +77,7 @@ class [[nodiscard]] WaitUntil : private Timer, private StopNode {
   enum class Woken : unsigned char { not_yet, by_timer, by_stop };
 
   // `woken_` leaves not_yet once, by whichever of timer and stop comes first; only that one goes
-  // on. `met_` is set by it and by await_suspend: whoever comes second resumes the awaiter.
+  // on. `met_` is set by it and by await_suspend: whoever comes second lets the awaiter resume.
   void wake(Woken reason) noexcept {
     Woken expected = Woken::not_yet;
     if (!woken_.compare_exchange_strong(expected, reason, std::memory_order_relaxed)) return;
@@ -88,7 +91,8 @@ class [[nodiscard]] WaitUntil : private Timer, private StopNode {
 };
 
 /// `co_await wait_until(executor, when, stop)`: true when the time has come, false when `stop`
-/// fired first. The caller resumes on `executor`; without suspending if stopped already.
+/// fired first. The caller resumes on `executor`; if stopped already, before or as it comes to
+/// wait, it goes on at once where it is.
 /// O(log n) for n pending timers; allocates nothing.
 [[nodiscard]] inline WaitUntil wait_until(Executor& executor, Time when, StopToken stop) noexcept {
   return WaitUntil{executor, when, stop};

@@ -69,12 +69,14 @@ class Race {
     {
       const std::lock_guard lock{mutex_};
       --left_;
+      if (decided_) return;
       if (won) {
         decides.emplace(Winner<T>{index, std::move(value)});
       } else {
         if (!first_failure_) first_failure_.emplace(Winner<T>{index, std::move(value)});
         if (left_ == 0) decides = std::move(first_failure_);
       }
+      decided_ = decides.has_value();
     }
     if (decides) setter_.set(*std::move(decides));
   }
@@ -89,6 +91,7 @@ class Race {
   sync::mutex mutex_;
   // Guarded by mutex_.
   std::size_t left_;
+  bool decided_ = false;  // nobody else sets, though who decided it may still be about to
   std::optional<Winner<T>> first_failure_;
 
   typename Finish::Setter setter_;
