@@ -70,6 +70,24 @@ TEST(token_bucket_slow_start, an_idle_time_of_one_minute_unless_told_otherwise) 
   EXPECT_DOUBLE_EQ(bucket.available_approx(start + 121s), 2);
 }
 
+TEST(token_bucket_slow_start, a_bucket_is_idle_when_it_is_full_or_would_start_anew) {
+  TokenBucket bucket{
+      {.rate = 100, .burst = 20, .slow_start = {.ramp = 10s, .idle = 1min, .share = 0.1}}};
+  EXPECT_TRUE(bucket.idle(start));
+  ASSERT_TRUE(bucket.try_take(start).granted);
+  EXPECT_FALSE(bucket.idle(start));
+  ASSERT_TRUE(bucket.try_take(start + 30s, 20).granted);
+  EXPECT_FALSE(bucket.idle(start + 30'200ms - 1ns));
+  EXPECT_TRUE(bucket.idle(start + 30'200ms));
+  EXPECT_TRUE(bucket.idle(start + 24h));
+  TokenBucket plain{{.rate = 1}};
+  EXPECT_TRUE(plain.idle(start));
+  ASSERT_TRUE(plain.try_take(start).granted);
+  EXPECT_FALSE(plain.idle(start));
+  TokenBucket empty{{.rate = 1, .initial = 0}};
+  EXPECT_TRUE(empty.idle(start)) << "a new one would be as empty";
+}
+
 TEST(token_bucket_slow_start, without_one_a_bucket_never_starts_anew) {
   TokenBucket bucket{{.rate = 100, .burst = 20, .initial = 0}};
   EXPECT_FALSE(bucket.try_take(start).granted);

@@ -127,6 +127,13 @@ class TokenBucket {
     return gcra_.available(view.state, view.clock);
   }
 
+  /// Full, or about to start anew: to forget it never lets more through.
+  [[nodiscard]] bool idle(Time now) const noexcept {
+    const View view = view_at(now);
+    return view.began != view.seen_began ||
+           gcra_.available(view.state, view.clock) >= options_.burst;
+  }
+
   /// As given, with the burst that a 0 stood for.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] std::string describe() const {
