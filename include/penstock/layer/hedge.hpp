@@ -125,7 +125,11 @@ class HedgeRace {
     call.now = ended_;
     if (*reply_ || entered_ == 1) return std::move(*reply_);
     Error error = std::move(*first_error_);
-    error.add_history({records_.begin(), records_.begin() + failed_});
+    try {
+      error.add_history({records_.begin(), records_.begin() + failed_});
+    } catch (const std::bad_alloc&) {
+      return error;  // without memory for the history it is the error all the same
+    }
     return error;
   }
 
