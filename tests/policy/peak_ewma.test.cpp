@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 
 #include <penstock/policy/peak_ewma.hpp>
@@ -57,7 +58,7 @@ TEST(peak_ewma, mixes_a_shorter_latency_in_as_far_as_the_peak_has_faded) {
 
 TEST(peak_ewma, fades_from_the_first_unit_of_time_on) {
   const PeakEwma peak = PeakEwma{}.after(500ms, now, 1s);
-  EXPECT_LT(peak.at(now + unit, 1s), 500e6F);
+  EXPECT_FLOAT_EQ(peak.at(now + unit, 1s), 500e6F * std::exp(-(1 << 20) / 1e9F));
 }
 
 }  // namespace
