@@ -207,6 +207,46 @@ void a_coroutine_is_cancelled_from_outside() {
   check(is_reply(result, 1) || is(result, ErrorKind::cancelled), "neither replied nor cancelled");
 }
 
+// The timer of its age is disarmed, or fires meanwhile, while the queue goes.
+void an_item_leaves_and_the_queue_ends() {
+  ThreadPool pool{1};
+  StopSource source;
+  sync::thread stopper{[&] { source.request_stop(); }};
+  {
+    Queue queue{pool, doubled, patient()};
+    const Result<int> result = queue.submit_and_wait(1, {.stop = source.token()});
+    check(is_reply(result, 1) || is(result, ErrorKind::cancelled), "neither replied nor cancelled");
+  }
+  stopper.join();
+}
+
+void a_cancelled_drain_leaves_nothing_behind() {
+  ThreadPool pool{1};
+  StopSource source;
+  sync::thread stopper{[&] { source.request_stop(); }};
+  {
+    Queue queue{pool, doubled, patient()};
+    sync::thread other{[&] { check(is_reply(queue.submit_and_wait(1), 1), "not its reply"); }};
+    const Result<void> drained = queue.drain_and_wait({.stop = source.token()});
+    check(drained || drained.error().kind() == ErrorKind::cancelled, "ended by neither");
+    other.join();
+    check(queue.drain_and_wait().has_value(), "a drain without an end");
+  }
+  stopper.join();
+}
+
+void two_batches_run_at_once() {
+  ThreadPool pool{2};
+  Queue queue{pool,
+              doubled,
+              {.release = SizeWeightAge{{.max_items = 1, .max_age = Duration::zero()}},
+               .capacity = 1,
+               .max_running = 2}};
+  sync::thread other{[&] { check(is_reply(queue.submit_and_wait(1), 1), "not its reply"); }};
+  check(is_reply(queue.submit_and_wait(2), 2), "not its reply");
+  other.join();
+}
+
 const Scenario scenarios[] = {
     {"batch_queue/each_caller_gets_its_own_reply", each_caller_gets_its_own_reply},
     {"batch_queue/the_age_of_an_item_meets_a_full_batch", the_age_of_an_item_meets_a_full_batch},
@@ -221,6 +261,10 @@ const Scenario scenarios[] = {
      a_cancelled_caller_never_waits_for_the_handler},
     {"batch_queue/it_ends_while_a_cancelled_item_is_in_the_handler",
      it_ends_while_a_cancelled_item_is_in_the_handler},
+    {"batch_queue/an_item_leaves_and_the_queue_ends", an_item_leaves_and_the_queue_ends},
+    {"batch_queue/a_cancelled_drain_leaves_nothing_behind",
+     a_cancelled_drain_leaves_nothing_behind},
+    {"batch_queue/two_batches_run_at_once", two_batches_run_at_once},
     {"batch_queue/coroutines_on_one_thread", coroutines_on_one_thread},
     {"batch_queue/a_coroutine_is_cancelled_from_outside", a_coroutine_is_cancelled_from_outside},
 };

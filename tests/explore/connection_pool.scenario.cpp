@@ -246,6 +246,29 @@ void keys_share_the_total() {
   check(world.open == 0 && world.most == 1, "more connections than the cap");
 }
 
+// One idle connection is evicted for a caller that stays; who comes for it meanwhile must find that
+// the other may be closed for it.
+void who_comes_while_its_connection_is_evicted_is_served() {
+  World world;
+  {
+    ConnectionPool<Blocking> pool{{&world}, {.max_per_key = 1, .max_total = 2}};
+    const auto acquire = [&](int key) {
+      Call call;
+      auto lease = pool.acquire(key, call);
+      check(lease.has_value(), "a caller without a deadline was refused");
+      return *std::move(lease);
+    };
+    acquire(1).give_back();
+    acquire(2).give_back();
+    sync::thread other{[&] { acquire(1).give_back(); }};
+    auto held = acquire(3);
+    other.join();
+    held.give_back();
+    expect_empty_handed(pool);
+  }
+  check(world.open == 0 && world.most == 2, "more connections than the cap");
+}
+
 void a_failed_connect_passes_its_place_on() {
   World world;
   int refusals = 1;
@@ -304,6 +327,8 @@ const Scenario scenarios[] = {
     {"connection_pool/close_meets_cancel_of_another_key", close_meets_cancel_of_another_key},
     {"connection_pool/a_dropped_lease_makes_room", a_dropped_lease_makes_room},
     {"connection_pool/keys_share_the_total", keys_share_the_total},
+    {"connection_pool/who_comes_while_its_connection_is_evicted_is_served",
+     who_comes_while_its_connection_is_evicted_is_served},
     {"connection_pool/a_failed_connect_passes_its_place_on", a_failed_connect_passes_its_place_on},
     {"connection_pool/a_coroutine_waits_for_a_thread", a_coroutine_waits_for_a_thread},
 };

@@ -74,6 +74,19 @@ TYPED_TEST(concurrency_limit_in, a_wait_ends_at_the_deadline_and_leaves_nothing_
   EXPECT_TRUE(limit.try_acquire());
 }
 
+TYPED_TEST(concurrency_limit_in, max_wait_counts_from_when_the_wait_begins) {
+  ConcurrencyLimit limit{{.max_in_flight = 1, .max_wait = 500ms}};
+  auto held = limit.try_acquire();
+  this->executor_.advance(1h);
+  Call call{.executor = &this->executor_};  // made by hand, without a clock reading
+  this->script_.after(400ms, [&] { held->give_back(); });
+  EXPECT_TRUE(TypeParam::acquire(limit, call));
+  auto again = limit.try_acquire();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(TypeParam::acquire(limit, call).error().kind(), ErrorKind::overloaded);
+  EXPECT_EQ(call.now, this->start_ + 1h + 900ms);
+}
+
 TYPED_TEST(concurrency_limit_in, a_wait_beyond_max_wait_is_overload_and_not_the_callers_deadline) {
   ConcurrencyLimit limit{{.max_in_flight = 1, .max_wait = 500ms}};
   auto held = limit.try_acquire();

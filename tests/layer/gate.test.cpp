@@ -20,6 +20,8 @@
 #include <penstock/layer/retry.hpp>
 #include <penstock/testing/manual_executor.hpp>
 
+#include "support/script.hpp"
+
 namespace penstock {
 namespace {
 
@@ -256,6 +258,37 @@ TYPED_TEST(gates, give_back_what_they_hold_when_a_wait_is_stopped) {
                                      this->call_);
   EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
   EXPECT_EQ(diary, (Diary{"a at 0s", "b at 2s", "b gives back", "a gives back"}));
+}
+
+TEST(gates_of_coroutines, give_back_what_they_hold_when_the_call_ends_as_its_wait_does) {
+  Diary diary;
+  testing::ManualExecutor executor;
+  StopSource source;
+  // At the same instant, and before the call goes on.
+  const Time ends = executor.now() + 2s;
+  executor.between_steps([&, ends] {
+    if (executor.now() >= ends) source.request_stop();
+  });
+  const auto result =
+      Coroutine::run(stack(gate(diary, {.name = "a", .wait = 2s}), gate(diary, {.name = "b"})),
+                     diary,
+                     {.stop = source.token(), .executor = &executor});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "a gives back"}));
+}
+
+TYPED_TEST(gates, give_back_what_they_hold_when_a_wait_ends_after_the_deadline) {
+  auto& diary = this->diary_;
+  testing::Script events{this->executor_};
+  events.after(2s - 1ns, [&] { this->executor_.advance(1h); });  // something else took long
+  const auto result = TypeParam::run(
+      stack(deadline(5s), gate(diary, {.name = "a", .wait = 2s}), gate(diary, {.name = "b"})),
+      diary,
+      this->call_);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::deadline);
+  EXPECT_EQ(diary, (Diary{"a at 0s", "a gives back"}));
 }
 
 TYPED_TEST(gates, with_a_line_are_passed_when_a_place_is_given) {

@@ -242,6 +242,41 @@ TEST_F(hedge_layer, sends_no_more_than_the_budget_pays_for) {
   scope_.wait();
 }
 
+TEST_F(hedge_layer, sees_what_time_brings_back_to_the_budget) {
+  HedgePolicy policy{{.delay = 50ms}};
+  RetryBudget budget{{.ratio = 0, .floor_tokens = 1, .max_tokens = 10, .window = 10s}};
+  acts_ = {answers_after(10s)};
+  auto ask = stack(hedge(policy, scope_, budget)) | over_leaf();
+  for (int call = 0; call < 3; ++call) {
+    EXPECT_TRUE(sync_wait(executor_, ask(std::string{"!"}, Call{.executor = &executor_})));
+    scope_.wait();
+    executor_.advance(10s);
+  }
+  EXPECT_EQ(started_.size(), 3U + 3U);
+}
+
+TEST_F(hedge_layer, a_success_pays_in_as_of_its_time) {
+  HedgePolicy policy{{.delay = 1h}};
+  RetryBudget budget{{.ratio = 1, .floor_tokens = 0, .max_tokens = 10, .window = 10s}};
+  acts_ = {answers_after(1s)};
+  auto ask = stack(hedge(policy, scope_, budget)) | over_leaf();
+  EXPECT_TRUE(sync_wait(executor_, ask(std::string{"!"}, Call{.executor = &executor_})));
+  EXPECT_EQ(budget.available_approx(executor_.now()), 1) << "and has not faded yet";
+}
+
+TEST_F(hedge_layer, a_hedge_that_was_refused_before_it_was_sent_spends_nothing) {
+  HedgePolicy policy{{.delay = 50ms}};
+  for (const ErrorKind kind : {ErrorKind::circuit_open, ErrorKind::unavailable}) {
+    RetryBudget budget{{.ratio = 0, .floor_tokens = 2, .max_tokens = 10}};
+    acts_ = {answers_after(10s), fails_after(0s, kind)};
+    started_.clear();
+    auto ask = stack(hedge(policy, scope_, budget)) | over_leaf();
+    EXPECT_TRUE(sync_wait(executor_, ask(std::string{"!"}, Call{.executor = &executor_})));
+    EXPECT_EQ(started_.size(), 2U);
+    EXPECT_EQ(budget.available_approx(), kind == ErrorKind::circuit_open ? 2 : 1);
+  }
+}
+
 TEST_F(hedge_layer, pays_each_success_into_a_shared_budget_once) {
   HedgePolicy policy{{.delay = 50ms}};
   acts_ = {answers_after(1ms)};

@@ -16,6 +16,7 @@
 #include <penstock/testing/manual_executor.hpp>
 
 #include "support/draw.hpp"
+#include "support/script.hpp"
 
 namespace penstock {
 namespace {
@@ -223,6 +224,21 @@ TYPED_TEST(retry_layer, a_stopped_wait_gives_back_what_was_paid_and_tells_the_hi
   EXPECT_EQ(budget.available_approx(), 4);
 }
 
+TYPED_TEST(retry_layer, makes_no_attempt_for_a_call_whose_wait_ended_after_its_deadline) {
+  // Something else held the thread up.
+  testing::Script events{this->executor_};
+  events.after(2s - 1ns, [&] { this->executor_.advance(1h); });
+  RetryBudget budget{{.ratio = 0, .floor_tokens = 5, .max_tokens = 10}};
+  Script script{this->executor_, std::vector<ErrorKind>(3, ErrorKind::transient)};
+  const auto result =
+      TypeParam::run(stack(deadline(10s), retry(every_second(3), budget)), script, this->call_);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::transient);
+  EXPECT_EQ(result.error().history().size(), 1U);
+  EXPECT_EQ(script.started.size(), 1U);
+  EXPECT_EQ(budget.available_approx(), 5);
+}
+
 // Errors with a block of their own, from each attempt and into the last.
 TYPED_TEST(retry_layer, keeps_the_message_of_the_last_error_beside_the_history) {
   int calls = 0;
@@ -299,6 +315,26 @@ TYPED_TEST(retry_layer, reads_the_clock_twice_for_a_call_that_succeeds_at_once) 
 }
 
 // trap 15: no lock is held and no thread is kept while a call waits.
+TEST(retry_layer_of_coroutines, makes_no_attempt_for_a_call_that_was_stopped_as_its_wait_ended) {
+  testing::ManualExecutor executor;
+  StopSource source;
+  // At the same instant, and before the call goes on.
+  const Time ends = executor.now() + 2s;
+  executor.between_steps([&, ends] {
+    if (executor.now() >= ends) source.request_stop();
+  });
+  RetryBudget budget{{.ratio = 0, .floor_tokens = 5, .max_tokens = 10}};
+  Script script{executor, std::vector<ErrorKind>(3, ErrorKind::transient)};
+  const auto result = Coroutine::run(stack(retry(every_second(3), budget)),
+                                     script,
+                                     {.stop = source.token(), .executor = &executor});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(result.error().history().size(), 1U);
+  EXPECT_EQ(script.started.size(), 1U);
+  EXPECT_EQ(budget.available_approx(), 5);
+}
+
 TEST(retry_layer_of_coroutines, calls_wait_for_their_retries_at_the_same_time) {
   testing::ManualExecutor executor;
   int calls = 0;

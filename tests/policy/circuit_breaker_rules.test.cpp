@@ -105,6 +105,42 @@ TEST(circuit_breaker_rules, a_count_window_forgets_what_its_calls_have_pushed_ou
   EXPECT_EQ(breaker.state(start), State::closed);
 }
 
+// Generations are counted in few bits: what was counted long ago must not pass for what is to come.
+TEST(circuit_breaker_rules, opens_after_any_number_of_resets_without_a_call) {
+  const std::vector<CircuitBreaker::Options> rules{
+      {.failure_rate = 1, .minimum_calls = 2, .window = 1min},
+      {.failure_rate = 1, .minimum_calls = 2, .window_calls = 10},
+      {.failure_rate = 1, .minimum_calls = 2, .window_calls = 1000},
+      {.failure_rate = 0, .consecutive_failures = 2}};
+  for (std::size_t rule = 0; rule < rules.size(); ++rule) {
+    for (const int resets : {1, 1000, 1009, 1015, 1023, 1024, 1030, 8191, 8192, 8200, 16'000}) {
+      CircuitBreaker breaker{rules[rule]};
+      call(breaker, Outcome::timeout, start);
+      for (int reset = 0; reset < resets; ++reset) breaker.reset();
+      Time now = start;
+      int failures = 0;
+      for (; failures < 8 && breaker.state(now) == State::closed; ++failures)
+        call(breaker, Outcome::timeout, now += 10s);
+      EXPECT_EQ(breaker.state(now), State::open) << "rule " << rule << ", " << resets << " resets";
+    }
+  }
+}
+
+TEST(circuit_breaker_rules, probes_that_never_lapse_leave_their_places_to_any_later_generation) {
+  for (const int resets : {1, 8191, 8192, 8193, 16'000}) {
+    CircuitBreaker breaker{
+        {.consecutive_failures = 1, .probes = 1, .probe_timeout = never - Time{}}};
+    call(breaker, Outcome::timeout, start);
+    call(breaker, Outcome::success, start + 1min);
+    ASSERT_EQ(breaker.state(start + 1min), State::closed);
+    for (int reset = 0; reset < resets; ++reset) breaker.reset();
+    call(breaker, Outcome::timeout, start + 2min);
+    ASSERT_EQ(breaker.state(start + 2min), State::open);
+    call(breaker, Outcome::success, start + 3min);
+    EXPECT_EQ(breaker.state(start + 3min), State::closed) << resets;
+  }
+}
+
 TEST(circuit_breaker_rules, slow_calls_open_it_though_they_succeed) {
   CircuitBreaker breaker{{.minimum_calls = 4, .slow_after = 2s, .slow_rate = 0.5}};
   call(breaker, Outcome::success, start, 2s - 1ns);

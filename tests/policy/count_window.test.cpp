@@ -78,6 +78,14 @@ TEST(count_window, a_new_era_starts_at_nothing_wherever_the_old_one_stood) {
   }
 }
 
+TEST(count_window, an_era_that_passes_for_an_old_one_loses_one_sample) {
+  CountWindow window{100};
+  window.record(100, Sample::failure);
+  const std::uint16_t much_later = 100 + 1014;
+  for (int call = 0; call < 50; ++call) window.record(much_later, Sample::failure);
+  EXPECT_EQ(window.counts_approx(much_later), (SampleCounts{49, 49}));
+}
+
 TEST(count_window, refuses_sizes_that_cannot_work) {
   EXPECT_THROW(CountWindow{0}, std::invalid_argument);
   EXPECT_THROW(CountWindow{100'001}, std::invalid_argument);

@@ -42,6 +42,13 @@ static_assert(EndpointHealth::unpack(twice.pack()).ejections == 2 &&
               EndpointHealth::unpack(twice.pack()).until == twice.until);
 static_assert(fail({}, 3).failures == 0);
 
+// Longer than its 40 bits hold, 36 years, is as long as they hold.
+constexpr EndpointHealth gone = EndpointHealth{}.after_failure(
+    {.after = 1, .base = Duration::max(), .most = Duration::max()}, now, now);
+static_assert(gone.until == 0xFF'FFFF'FFFF && gone.ejections == 1);
+static_assert(EndpointHealth::unpack(gone.pack()).until == gone.until);
+static_assert(EndpointHealth::unpack(gone.pack()).ejected(now + 24h * 365 * 36));
+
 constexpr EndpointHealth::Rules usual;
 static_assert(usual.after == 5 && usual.base == 30s && usual.most == 5min);
 

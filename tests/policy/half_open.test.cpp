@@ -33,6 +33,11 @@ static_assert(leasable(Lease{LeaseState::leased, 4, start + 1s}, 5, start));
 // Who is behind takes nothing from who is ahead.
 static_assert(!leasable(Lease{LeaseState::leased, 6, start + 1s}, 5, start));
 static_assert(!leasable(Lease{LeaseState::succeeded, 6, start + 1s}, 5, start));
+static_assert(!leasable(Lease{LeaseState::succeeded, 5 + 255, never}, 5, start));
+// No thread is that far behind: that generation has long passed, its verdict with it.
+static_assert(leasable(Lease{LeaseState::succeeded, 5 + 256, never}, 5, start));
+static_assert(leasable(Lease{LeaseState::failed, 5, never}, 5 + 8192, start));
+static_assert(!leasable(Lease{LeaseState::leased, 3, never}, 16'383, start));
 // A verdict of another generation goes with the time of its lease, too.
 static_assert(leasable(Lease{LeaseState::succeeded, 6, start}, 5, start));
 

@@ -49,6 +49,17 @@ TEST(latency_quantile, is_the_smallest_class_that_enough_samples_reach) {
   EXPECT_EQ(quantile_class(0.901, count_of), 3U);
 }
 
+TEST(latency_quantile, counts_that_another_thread_clears_meanwhile_are_read_once) {
+  int readings = 0;
+  const auto emptied_after_one_look = [&](std::size_t index) -> std::uint32_t {
+    EXPECT_LT(index, LatencyClasses::count);
+    if (index >= LatencyClasses::count) return 100;  // or it would never end
+    if (++readings > static_cast<int>(LatencyClasses::count)) return 0;
+    return index == 7 ? 100 : 0;
+  };
+  EXPECT_EQ(quantile_class(0.95, emptied_after_one_look), 7U);
+}
+
 // trap 39
 TEST(latency_quantile, has_no_estimate_before_there_are_enough_samples) {
   LatencyQuantile quantile{{.quantile = 0.9, .min_samples = 20, .window = 100}};

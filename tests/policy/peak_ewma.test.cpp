@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 
 #include <penstock/policy/peak_ewma.hpp>
@@ -36,6 +37,15 @@ TEST(peak_ewma, fades_when_nobody_asks_and_survives_its_word) {
   EXPECT_EQ(PeakEwma::unpack(peak.pack()).stamp, peak.stamp);
 }
 
+TEST(peak_ewma, has_faded_after_any_silence) {
+  const PeakEwma peak = PeakEwma{}.after(500ms, now, 10s);
+  for (const Duration silence : {24h, 24h * 26, 24h * 27, 24h * 50, 24h * 52, 24h * 70, 24h * 365})
+    EXPECT_LT(peak.at(now + silence, 10s), 1) << silence.count();
+  // A thread may be as late as that, and no later.
+  EXPECT_FLOAT_EQ(peak.at(now - 0xFFFF * unit, 10s), 500e6F);
+  EXPECT_LT(peak.at(now - 0x10000 * unit, 10s), 1);
+}
+
 TEST(peak_ewma, mixes_a_shorter_latency_in_as_far_as_the_peak_has_faded) {
   const PeakEwma peak = PeakEwma{}.after(500ms, now, 10s);
   const float left = peak.at(now + 1s, 10s);
@@ -48,7 +58,7 @@ TEST(peak_ewma, mixes_a_shorter_latency_in_as_far_as_the_peak_has_faded) {
 
 TEST(peak_ewma, fades_from_the_first_unit_of_time_on) {
   const PeakEwma peak = PeakEwma{}.after(500ms, now, 1s);
-  EXPECT_LT(peak.at(now + unit, 1s), 500e6F);
+  EXPECT_FLOAT_EQ(peak.at(now + unit, 1s), 500e6F * std::exp(-(1 << 20) / 1e9F));
 }
 
 }  // namespace

@@ -206,6 +206,7 @@ TEST(striped_ring, tells_what_one_slice_holds) {
   EXPECT_EQ(ring.record(at, 1, Sample::failure), 1U);
   EXPECT_EQ(ring.record(at, 1, Sample::success), 2U);
   EXPECT_EQ(ring.record({4, 7}, 1, Sample::success), 1U);
+  EXPECT_EQ(ring.record(at, 0, Sample::success), 0U) << "too late, and lost";
   EXPECT_EQ(ring.slice_total_approx(at, 1), 2U);
   EXPECT_EQ(ring.slice_total_approx(at, 2), 0U);
   EXPECT_EQ(ring.slice_total_approx({3, 8}, 1), 0U);

@@ -32,13 +32,16 @@ TEST(streak, a_new_era_starts_at_nothing_and_an_old_one_changes_nothing) {
   EXPECT_EQ(streak.on_failure(8), 2U);
 }
 
-TEST(streak, eras_wrap_and_the_half_behind_is_the_past) {
+TEST(streak, eras_wrap_and_only_the_nearest_ahead_is_newer) {
   Streak streak;
-  EXPECT_EQ(streak.on_failure(8191), 1U);    // 8191 after the first: the farthest that is later
-  EXPECT_EQ(streak.on_failure(16'383), 0U);  // 8192 after: as good as 8192 before
-  EXPECT_EQ(streak.on_failure(16'382), 1U);
+  EXPECT_EQ(streak.on_failure(8191), 1U);
+  EXPECT_EQ(streak.on_failure(16'383), 1U);
   EXPECT_EQ(streak.on_failure(0), 1U);
-  EXPECT_EQ(streak.on_failure(16'382), 0U);
+  EXPECT_EQ(streak.on_failure(16'383), 0U);
+  EXPECT_EQ(streak.on_failure(16'384 - 255), 0U);  // as late as a thread may be
+  EXPECT_EQ(streak.on_failure(16'384 - 256), 1U);  // no thread is: time has passed
+  EXPECT_EQ(streak.on_failure(16'384 - 256 - 1), 0U);
+  EXPECT_EQ(streak.on_failure(16'384 - 256), 2U);
 }
 
 }  // namespace

@@ -103,6 +103,24 @@ TEST(throttle, what_was_cancelled_or_dropped_was_no_request) {
   EXPECT_EQ(throttle.refusal_probability(start), 0.5);
 }
 
+TEST(throttle, an_accept_counts_when_it_comes) {
+  Throttle throttle{{.window = 100s, .most = 1}};
+  auto permit = throttle.admit(start, lucky);
+  EXPECT_EQ(throttle.refusal_probability(start + 50s), 0.5);
+  permit->settle(Outcome::success, start + 50s);
+  EXPECT_EQ(throttle.refusal_probability(start + 50s), 0);
+}
+
+TEST(throttle, what_is_cancelled_after_its_window_takes_nothing_of_later_requests_away) {
+  for (const Duration later : {100s, 1500s, 1600s, 3600s}) {
+    Throttle throttle{{.window = 100s, .most = 1}};
+    auto cancelled = throttle.admit(start, lucky);
+    call(throttle, start + later, Outcome::timeout, 99);
+    cancelled->settle(Outcome::neutral, start + later);
+    EXPECT_DOUBLE_EQ(throttle.refusal_probability(start + later), 0.99) << later.count();
+  }
+}
+
 TEST(throttle, a_permit_that_moves_settles_once) {
   Throttle throttle;
   auto first = throttle.admit(start, lucky);

@@ -888,6 +888,32 @@ TEST_F(waiting_line, passes_over_waiters_whose_key_is_full) {
   scope.wait();
 }
 
+// Its own idle connection counts until it is closed, so it waits; then only the total is in the
+// way.
+TEST_F(waiting_line, closes_an_idle_one_for_who_came_while_that_of_its_key_was_closed) {
+  make({.max_per_key = 1, .max_total = 3});
+  for (const int key : {1, 2, 4}) {
+    lease(key).give_back();
+    world_.executor.advance(1s);
+  }
+  Scope scope{world_.executor};
+  bool came = false;
+  world_.in_user_code = [&] {
+    if (std::exchange(came, true)) return;
+    scope.spawn(visit(1, "late"));
+    settle();
+    EXPECT_EQ(pool_->stats().waiting, 1U);
+  };
+  auto other = lease(3);  // evicts 1
+  settle();
+  EXPECT_EQ(order_, (std::vector<std::string>{"late"}));
+  EXPECT_EQ(world_.closed, (std::vector{1, 2}));
+  EXPECT_EQ(world_.most_in_total, 3U);
+  world_.in_user_code = [] {};
+  other.give_back();
+  scope.wait();
+}
+
 TEST_F(waiting_line, wakes_all_when_the_pool_is_closed) {
   make({.max_per_key = 1, .max_total = 2});
   auto held = lease(1);

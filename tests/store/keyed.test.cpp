@@ -118,6 +118,25 @@ TEST(keyed, what_is_pinned_is_never_forgotten) {
   EXPECT_TRUE(buckets.pin(2, start));
 }
 
+// A new one in its place would start as cold, so nothing is held against its key.
+TEST(keyed, a_bucket_that_would_start_anew_is_forgotten) {
+  Keyed<TokenBucket> buckets{{.capacity = 1},
+                             {.rate = 10, .slow_start = {.ramp = 10s, .idle = 1min}}};
+  EXPECT_TRUE(buckets.pin(1, start)->try_take(start).granted);
+  EXPECT_FALSE(buckets.pin(2, start));
+  ASSERT_TRUE(buckets.pin(2, start + 1h));
+  EXPECT_TRUE(buckets.pin(3, start + 1h)) << "nobody has taken from 2";
+}
+
+TEST(keyed, a_bucket_that_starts_empty_and_was_not_asked_is_forgotten) {
+  Keyed<TokenBucket> buckets{{.capacity = 1}, {.rate = 10, .initial = 0}};
+  ASSERT_TRUE(buckets.pin(1, start));
+  ASSERT_TRUE(buckets.pin(2, start));
+  EXPECT_FALSE(buckets.pin(2, start)->try_take(start).granted);
+  EXPECT_FALSE(buckets.pin(3, start)) << "2 fills by now, and a new one would begin to";
+  EXPECT_TRUE(buckets.pin(3, start + 1s));
+}
+
 TEST(keyed, one_key_in_turn_with_many_is_found_again_in_every_order) {
   std::mt19937_64 random{1};
   Keyed<TokenBucket> buckets{{.capacity = 50, .shards = 3}, {.rate = 1, .per = 1h}};

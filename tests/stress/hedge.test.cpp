@@ -14,6 +14,9 @@
 #include <penstock/exec/sync_wait.hpp>
 #include <penstock/exec/thread_pool.hpp>
 #include <penstock/layer/hedge.hpp>
+#include <penstock/policy/latency_quantile.hpp>
+
+#include "support/in_parallel.hpp"
 
 namespace penstock {
 namespace {
@@ -127,6 +130,18 @@ TEST(hedge_on_threads, a_blocking_winner_does_not_wait_for_a_loser_that_does_not
   EXPECT_EQ(*ask(1), 1) << "would never return if it waited for the first attempt";
   release.unpark();
   losers.wait();
+}
+
+TEST(latency_quantile_on_threads, an_estimate_never_exceeds_what_was_measured) {
+  LatencyQuantile quantile{{.min_samples = 10, .window = 32}};
+  std::atomic<int> above{0};
+  testing::in_parallel([&](std::uint64_t) {
+    for (int sample = 0; sample < 5'000; ++sample) {
+      quantile.record(1ms);
+      if (quantile.value_approx().value_or(1ms) > 1125us) ++above;
+    }
+  });
+  EXPECT_EQ(above, 0);
 }
 
 }  // namespace

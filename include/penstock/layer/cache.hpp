@@ -62,7 +62,7 @@ class CachedCall {
   template <class Key>
   [[nodiscard]] R settle(Kept& kept, const Key& key, R result, Time now) const {
     if (result || policy_.keeps(result.error().kind())) {
-      kept.put(key, result, now);
+      keep(kept, key, result, now);
     } else if (entry_ && entry_->result &&
                policy_.covers(result.error().kind(), entry_->stored, now)) {
       return entry_->result;
@@ -71,6 +71,16 @@ class CachedCall {
   }
 
  private:
+  // What cannot be kept, for want of memory say, is answered all the same.
+  template <class Key>
+  static void keep(Kept& kept, const Key& key, const R& result, Time now) noexcept {
+    try {
+      kept.put(key, result, now);
+    } catch (...) {
+      return;
+    }
+  }
+
   const CachePolicy& policy_;
   std::shared_ptr<Entry> entry_;
   Freshness freshness_ = Freshness::gone;
@@ -167,7 +177,11 @@ class CacheService {
       Call own = call;
       own.stop = StopToken{};  // the caller's source may go before the task does
       own.executor = &refresh_->executor();
-      refresh_->spawn(revalidate(*this, request, own, std::move(cached)));
+      try {
+        refresh_->spawn(revalidate(*this, request, own, std::move(cached)));
+      } catch (...) {
+        return stale;  // the next caller that sees it tries again
+      }
       return stale;
     } else {
       return std::nullopt;

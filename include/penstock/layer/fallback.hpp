@@ -4,6 +4,7 @@
 #include <concepts>
 #include <exception>
 #include <functional>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -177,10 +178,14 @@ class FallbackService {
                            elapsed_between(from, to)};
     };
     Error error = std::move(second).error();
-    error.add_history(joined_history(record(first.error(), started, fell_back),
-                                     first.error(),
-                                     record(error, fell_back, ended),
-                                     error));
+    try {
+      error.add_history(joined_history(record(first.error(), started, fell_back),
+                                       first.error(),
+                                       record(error, fell_back, ended),
+                                       error));
+    } catch (const std::bad_alloc&) {
+      return error;  // without memory for the history it is the error all the same
+    }
     return error;
   }
 

@@ -68,7 +68,8 @@ concept GateWithLine = Gate<G> && requires(G& gate, Call& call) {
 };
 
 /// Asks the gate, waits if told to, calls, reports the outcome. The waits are here, once for
-/// blocking and once for coroutine services; they end early with `cancelled`. Gates that stand
+/// blocking and once for coroutine services; they end early with `cancelled`, and nothing starts
+/// after one that ends only when the deadline has passed. Gates that stand
 /// next to each other, or with a limit on time between them, share one walk: where one of them
 /// refuses, those outside it give back what they gave, neutrally.
 template <Gate G, class Inner>
@@ -183,7 +184,7 @@ class GateService {
       if (when == never) return block_in_line(passage, call);
     }
     if (!block_until(call, when)) return ErrorKind::cancelled;
-    return {};
+    return may_go_on(call);
   }
   // Seldom, and so in a frame of its own.
   template <class Request>
@@ -202,6 +203,7 @@ class GateService {
         const bool came = co_await wait_until(call.where(), when, call.stop);
         call.now = call.where().now();
         if (!came) co_return ErrorKind::cancelled;
+        if (const Result<void> allowed = may_go_on(call); !allowed) co_return allowed.error();
       }
       const Result<Time> next = enter(passage, call);
       if (!next) co_return next.error();

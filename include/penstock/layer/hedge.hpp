@@ -125,7 +125,11 @@ class HedgeRace {
     call.now = ended_;
     if (*reply_ || entered_ == 1) return std::move(*reply_);
     Error error = std::move(*first_error_);
-    error.add_history({records_.begin(), records_.begin() + failed_});
+    try {
+      error.add_history({records_.begin(), records_.begin() + failed_});
+    } catch (const std::bad_alloc&) {
+      return error;  // without memory for the history it is the error all the same
+    }
     return error;
   }
 
@@ -164,7 +168,7 @@ class HedgedCall {
         scope_(scope),
         delay_(policy.delay()),
         callback_(call.stop, OnStop{race_.get()}) {
-    send(call);
+    send(call, nullptr);
   }
   HedgedCall(const HedgedCall&) = delete;
   HedgedCall& operator=(const HedgedCall&) = delete;
@@ -195,8 +199,8 @@ class HedgedCall {
     // Something was sent and has not come back.
     if (call.now >= call.deadline) return R{ErrorKind::timeout};
     if (call.now >= next_) {
-      if (budget_ == nullptr || budget_->try_spend()) {
-        send(call);
+      if (budget_ == nullptr || budget_->try_spend(call.now)) {
+        send(call, budget_);
       } else {
         next_ = never;
       }
@@ -210,17 +214,19 @@ class HedgedCall {
     void operator()() const noexcept { race->stop(); }
   };
 
-  void send(const Call& call) {
+  // `payer`: of a hedge, which has been paid for; it gets back what was spent on one not sent.
+  void send(const Call& call, RetryBudget* payer) {
     const std::optional<std::uint32_t> number = race_->enter();
-    if (!number) return;
+    if (!number) return give_back(payer);
     next_ = delay_ && *number < policy_.options().max_hedges ? saturating_add(call.now, *delay_)
                                                              : never;
     Call attempt = call;
     attempt.stop = race_->token();
     attempt.executor = &scope_.executor();
     try {
-      scope_.spawn(run(race_, inner_, policy_, attempt, *number));
+      scope_.spawn(run(race_, inner_, policy_, payer, attempt, *number));
     } catch (...) {
+      give_back(payer);
       race_->finish(
           *number, call.now, call.now, Error::from_exception(std::current_exception()), policy_);
     }
@@ -229,18 +235,24 @@ class HedgedCall {
   static Task<void> run(std::shared_ptr<Race> race,
                         Inner& inner,
                         HedgePolicy& policy,
+                        RetryBudget* payer,
                         Call call,
                         std::uint32_t number) {
     const Time started = call.now;
     if constexpr (BlockingService<Inner, const Request&>) {
       R result = ask(inner, race->request(), call);
+      if (!result && !may_have_been_sent(result.error())) give_back(payer);
       race->finish(number, started, call.now, std::move(result), policy);
     } else {
       R result = co_await inner(race->request(), call);
       keep_time<Inner>(call);
+      if (!result && !may_have_been_sent(result.error())) give_back(payer);
       race->finish(number, started, call.now, std::move(result), policy);
     }
     co_return;
+  }
+  static void give_back(RetryBudget* payer) noexcept {
+    if (payer != nullptr) payer->refund();
   }
   static R ask(Inner& inner, const Request& request, Call& call) noexcept {
     try {
@@ -310,7 +322,7 @@ class HedgeService {
             call.now = call.where().now();
           }
         }
-        if (auto result = hedged.step(call)) co_return count(std::move(*result));
+        if (auto result = hedged.step(call)) co_return count(std::move(*result), call.now);
       }
     }
   }
@@ -338,12 +350,12 @@ class HedgeService {
         if (hedged.link(waiter)) static_cast<void>(waiter.wait(pause));
       }
       call.now = pause.now;
-      if (auto result = hedged.step(call)) return count(std::move(*result));
+      if (auto result = hedged.step(call)) return count(std::move(*result), call.now);
     }
   }
   template <class R>
-  R count(R result) noexcept {
-    if (result && budget_ != nullptr && pay_in_ == PayIn::here) budget_->on_success();
+  R count(R result, Time now) noexcept {
+    if (result && budget_ != nullptr && pay_in_ == PayIn::here) budget_->on_success(now);
     return result;
   }
 
@@ -397,8 +409,9 @@ static_assert(Layer<HedgeLayer<Scope>>);
 /// leaf the scope must be a `PoolScope`: each attempt takes a thread, and a leaf that does not look
 /// at its token keeps it.
 ///
-/// With a budget a hedge is sent only if it can pay; successes pay in, except where a `retry` of
-/// the same stack has the same budget. The caller resumes on `call.where()`. *Safe from any
+/// With a budget a hedge is sent only if it can pay, and one that is refused inside, before it was
+/// sent, gets it back; successes pay in, except where a `retry` of the same stack has the same
+/// budget. The caller resumes on `call.where()`. *Safe from any
 /// thread.* Policy and budget may be shared and must outlive the scope. In steady state a
 /// coroutine call allocates nothing from the heap; the request's copy is its own.
 template <std::derived_from<Scope> ScopeType>

@@ -59,12 +59,15 @@ class RetryProgress {
     next.attempt = number();
     return next;
   }
-  /// The error of a call whose wait was stopped.
-  [[nodiscard]] Error cancelled() noexcept {
+  /// After the wait, which `came` to its end or was stopped: false when no attempt may start any
+  /// more, with the history added to the error, or to the one that says it was cancelled.
+  [[nodiscard]] bool in_time(const Call& call, bool came, Error& error) noexcept {
+    const bool stopped = !came || call.stop.stop_requested();
+    if (!stopped && call.now < call.deadline) return true;
     give_back();
-    Error error{ErrorKind::cancelled};
+    if (stopped) error = Error{ErrorKind::cancelled};
     tell(error);
-    return error;
+    return false;
   }
 
  private:
@@ -100,8 +103,9 @@ class RetryProgress {
   std::vector<AttemptRecord> history_;
 };
 
-/// Calls again as long as the policy says so. A wait that is stopped ends with `cancelled`; the
-/// final error carries the history of all attempts.
+/// Calls again as long as the policy says so. A wait that is stopped ends with `cancelled`, one
+/// that ends too late, after the deadline, with the error before it; the final error carries the
+/// history of all attempts.
 ///
 /// The first attempt stands apart: a call that succeeds at once, or fails for good, never sets
 /// up what the others need.
@@ -199,10 +203,8 @@ class RetryService {
   [[gnu::noinline]] Time retried(const Request& request, Call call, Time started, R& result) {
     RetryProgress progress{policy_, budget_, started};
     while (progress.again(call, result.error())) {
-      if (!block_until(call, progress.at())) {
-        result = progress.cancelled();
-        break;
-      }
+      const bool came = block_until(call, progress.at());
+      if (!progress.in_time(call, came, result.error())) break;
       Call attempt = progress.attempt(call);
       result = inner_(request, attempt);
       call.now = attempt.now;
@@ -224,7 +226,7 @@ class RetryService {
     while (progress.again(call, error)) {
       const bool came = co_await wait_until(call.where(), progress.at(), call.stop);
       call.now = call.where().now();
-      if (!came) co_return progress.cancelled();
+      if (!progress.in_time(call, came, error)) break;
       Call attempt = progress.attempt(call);
       auto result = co_await inner_(request, attempt);
       keep_time<Inner>(attempt);

@@ -167,7 +167,10 @@ class WaitingRoom {
   }
   [[nodiscard]] Call narrowed(const Call& call) const noexcept {
     Call waiting = call;
-    waiting.deadline = std::min(call.deadline, saturating_add(call.now, options_.max_wait));
+    // From now on, which `call.now` is not where a call was made by hand.
+    if (options_.max_wait != Duration::max())
+      waiting.deadline =
+          std::min(call.deadline, saturating_add(call.where().now(), options_.max_wait));
     return waiting;
   }
 

@@ -35,8 +35,11 @@ class CountWindow {
     std::int64_t turn = turn_.load(std::memory_order_relaxed);
     const RingPosition at = RingPosition::of(turn);
     const std::uint32_t own = ring_.record(at, era, sample);
-    if (own % look_every_ != 0 && own < slice_) return;
-    if (ring_.slice_total_approx(at, era) < slice_) return;
+    // Lost: the slice may be of an era that only looks later, and no time would end it.
+    if (own != 0) {
+      if (own % look_every_ != 0 && own < slice_) return;
+      if (ring_.slice_total_approx(at, era) < slice_) return;
+    }
     turn_.compare_exchange_strong(turn, turn + 1, std::memory_order_relaxed);
   }
   /// What the window holds of `era`.
@@ -60,8 +63,9 @@ class CountWindow {
   const std::uint32_t span_;   // slices that are read
   StripedRing ring_;
   const std::uint32_t look_every_;  // calls in one stripe
-  // The number of the slice in progress; moved up by one by whoever sees it full. Relaxed: a
-  // thread that is behind counts in an older slice, as if it had come earlier.
+  // The number of the slice in progress; moved up by one by whoever sees it full, or finds that it
+  // takes no sample. Relaxed: a thread that is behind counts in an older slice, as if it had come
+  // earlier.
   sync::atomic<std::int64_t> turn_{0};
 };
 

@@ -21,6 +21,8 @@ struct EndpointHealth {
   std::uint32_t ejections = 0;
   std::uint32_t failures = 0;
 
+  static constexpr std::uint64_t latest = (std::uint64_t{1} << 40) - 1;  ///< `until`, at most
+
   [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
     return until << 24 | std::uint64_t{ejections} << 16 | failures;
   }
@@ -51,7 +53,7 @@ struct EndpointHealth {
                               : Duration{base * std::int64_t{next.ejections}};
     const std::int64_t ticks =
         std::max(saturating_add(now, away).time_since_epoch().count(), std::int64_t{1});
-    next.until = (static_cast<std::uint64_t>(ticks) + ((1U << 20) - 1)) >> 20;
+    next.until = std::min((static_cast<std::uint64_t>(ticks) + ((1U << 20) - 1)) >> 20, latest);
     return next;
   }
   /// A success ends a row of failures; one that comes when the longest ejection is as long past

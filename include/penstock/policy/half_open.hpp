@@ -26,12 +26,15 @@ enum class LapsedProbe : std::uint8_t { neutral, failure };
 
 /// Whether a probe of `generation` may take this place. A verdict stays for its generation, so
 /// no generation admits more probes than it has places; a lease of an older generation or past
-/// its time is void. A thread that is behind cannot void what a newer generation holds.
+/// its time is void. A thread that is behind, by up to 255 generations, cannot void what a newer
+/// one holds.
 [[nodiscard]] constexpr bool leasable(Lease lease, std::uint16_t generation, Time now) noexcept {
   if (lease.state == LeaseState::free) return true;
   if (lease.generation == generation)
     return lease.state == LeaseState::leased && lapsed(lease, now);
-  return lapsed(lease, now) || lease.older_than(generation);
+  const std::uint32_t ahead =
+      (lease.generation - std::uint32_t{generation}) & Lease::generation_mask;
+  return lapsed(lease, now) || ahead > 255;
 }
 
 /// What the probes of one generation have found so far.

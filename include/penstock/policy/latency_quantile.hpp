@@ -39,16 +39,21 @@ struct LatencyClasses {
 };
 
 /// The class in which the `quantile` of all counted samples lies; `count` when there are none.
+/// Each count is read once: others may change it meanwhile.
 template <class Count>
 [[nodiscard]] constexpr std::size_t quantile_class(double quantile, Count count_of) noexcept {
+  std::array<std::uint32_t, LatencyClasses::count> counts{};
   std::uint64_t total = 0;
-  for (std::size_t index = 0; index < LatencyClasses::count; ++index) total += count_of(index);
+  for (std::size_t index = 0; index < counts.size(); ++index) {
+    counts[index] = count_of(index);
+    total += counts[index];
+  }
   if (total == 0) return LatencyClasses::count;
   auto rank = static_cast<std::uint64_t>(quantile * static_cast<double>(total));
   if (static_cast<double>(rank) < quantile * static_cast<double>(total)) ++rank;
   std::uint64_t passed = 0;
   std::size_t index = 0;
-  while ((passed += count_of(index)) < rank) ++index;
+  while ((passed += counts[index]) < rank) ++index;
   return index;
 }
 

@@ -20,6 +20,10 @@ struct PeakEwma {
   [[nodiscard]] static constexpr std::uint32_t stamp_of(Time now) noexcept {
     return static_cast<std::uint32_t>(now.time_since_epoch().count() >> 20);
   }
+  // How far back, in units, a thread may be that comes late. Any other difference is time that has
+  // passed: 52 days of it come round.
+  static constexpr std::uint32_t late = 0xFFFF;
+
   [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
     return std::uint64_t{std::bit_cast<std::uint32_t>(nanoseconds)} << 32 | stamp;
   }
@@ -29,10 +33,11 @@ struct PeakEwma {
   }
   /// What is left of it at `now`: an endpoint nobody asks becomes attractive again.
   [[nodiscard]] float at(Time now, Duration decay) const noexcept {
-    const auto elapsed = static_cast<std::int32_t>(stamp_of(now) - stamp);
-    if (elapsed <= 0) return nanoseconds;
+    const std::uint32_t ahead = stamp - stamp_of(now);
+    if (ahead <= late) return nanoseconds;
+    const std::uint32_t elapsed = 0U - ahead;
     const double constant = static_cast<double>(decay.count()) / (1 << 20);
-    return static_cast<float>(nanoseconds * exponential(-elapsed / constant));
+    return static_cast<float>(nanoseconds * exponential(-(elapsed / constant)));
   }
   [[nodiscard]] PeakEwma after(Duration latency, Time now, Duration decay) const noexcept {
     const auto sample = std::max(static_cast<float>(latency.count()), 1.0F);

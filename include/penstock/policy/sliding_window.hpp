@@ -135,7 +135,7 @@ class StripedRing {
       : stripes_(checked(stripes)),
         last_(static_cast<std::uint32_t>(stripes_.size()) - 1) {}
 
-  /// What the slice of this thread's stripe holds after the sample.
+  /// What the slice of this thread's stripe holds after the sample; 0: it was lost.
   std::uint32_t record(RingPosition at, std::uint32_t era, Sample sample) noexcept {
     sync::atomic<std::uint64_t>& word = stripes_[stripe_hint() & last_].slices[at.index];
     std::uint64_t seen = word.load(std::memory_order_relaxed);
@@ -146,7 +146,7 @@ class StripedRing {
                                      ? seen + WindowSlice::one_more(sample)
                                      : WindowSlice::unpack(seen).with(era, at.cycle, sample).pack();
       if (next == seen || word.compare_exchange_weak(seen, next, std::memory_order_relaxed)) {
-        return WindowSlice::unpack(next).total;
+        return next == seen ? 0 : WindowSlice::unpack(next).total;
       }
     }
   }

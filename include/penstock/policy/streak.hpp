@@ -17,7 +17,7 @@ class Streak {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {
       const bool same = era_of(seen) == era;
-      if (!same && !is_older(era_of(seen), era)) return 0;
+      if (!same && is_newer(era_of(seen), era)) return 0;
       const std::uint32_t length = same ? length_of(seen) + 1 : 1;
       if (length == 0) return length_of(seen);  // 2^32 - 1 of them are as many as it counts
       if (word_.compare_exchange_weak(seen, pack(era, length), std::memory_order_relaxed)) {
@@ -46,10 +46,10 @@ class Streak {
   static constexpr std::uint32_t length_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word);
   }
-  // Eras are generations of a `Stamp`, modulo 2^14.
-  static constexpr bool is_older(std::uint16_t era, std::uint16_t than) noexcept {
-    const std::uint32_t ahead = (std::uint32_t{than} - era) & 0x3FFFU;
-    return ahead != 0 && ahead < 0x2000U;
+  // Eras are generations of a `Stamp`, modulo 2^14. No thread is later than the nearest of them;
+  // any other that differs has passed, maybe so long ago that they have come round.
+  static constexpr bool is_newer(std::uint16_t era, std::uint16_t than) noexcept {
+    return ((std::uint32_t{era} - than) & 0x3FFFU) <= 255;
   }
 
   // Era and length; changed by compare-exchange only. Relaxed: it guards no other memory.

@@ -196,10 +196,12 @@ class Throttle {
     const Position at = position(now);
     sync::atomic<std::uint64_t>& word = ring_[at.index];
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    while (!word.compare_exchange_weak(
-        seen,
-        ThrottleSlice::unpack(seen).at(at.turn).with(requests, accepts).pack(),
-        std::memory_order_relaxed)) {
+    for (;;) {
+      const auto slice = ThrottleSlice::unpack(seen);
+      // What is taken back has left the window with its slice.
+      if (requests < 0 && slice.turn != at.turn) return;
+      const std::uint64_t next = slice.at(at.turn).with(requests, accepts).pack();
+      if (word.compare_exchange_weak(seen, next, std::memory_order_relaxed)) return;
     }
   }
 

@@ -91,7 +91,8 @@ class TokenBucket {
   /// Gives back what was granted for `ready` and will not be used, but for what others have
   /// reserved behind it.
   [[gnu::noinline]] void give_up(Time ready, double cost = 1) noexcept {
-    put_back([&](Gcra::State state) { return gcra_.give_up(state, ready, cost); });
+    const Time shown = plain_ ? ready : slow_start_.slowed(began(), ready);
+    put_back([&](Gcra::State state) { return gcra_.give_up(state, shown, cost); });
   }
 
   /// Takes what has been used already, there or not: a debt that later takes wait for, and the
@@ -125,6 +126,13 @@ class TokenBucket {
   [[nodiscard]] double available_approx(Time now) const noexcept {
     const View view = view_at(now);
     return gcra_.available(view.state, view.clock);
+  }
+
+  /// Full, or about to start anew: to forget it never lets more through.
+  [[nodiscard]] bool idle(Time now) const noexcept {
+    const View view = view_at(now);
+    return view.began != view.seen_began ||
+           gcra_.available(view.state, view.clock) >= options_.burst;
   }
 
   /// As given, with the burst that a 0 stood for.
@@ -165,8 +173,8 @@ class TokenBucket {
   };
   [[nodiscard]] View view_at(Time now) const noexcept {
     View view{};
-    // Acquire, and first: see began_.
-    view.began = view.seen_began = began_.load(std::memory_order_acquire);
+    view.seen_began = began().time_since_epoch().count();  // first: see began_
+    view.began = view.seen_began;
     view.seen = empty_at_.load(std::memory_order_relaxed);
     view.state = state_of(view.seen);
     view.clock = now;
@@ -183,6 +191,9 @@ class TokenBucket {
     return view;
   }
   static Time began(const View& view) noexcept { return Time{Duration{view.began}}; }
+  [[nodiscard]] Time began() const noexcept {
+    return Time{Duration{began_.load(std::memory_order_acquire)}};
+  }
 
   [[nodiscard]] Take answered(const View& view, Time now, Take take) const noexcept {
     const Time ready =

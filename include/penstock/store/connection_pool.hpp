@@ -266,12 +266,7 @@ class ConnectionPool {
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
     ~Slot() {
-      if (pool == nullptr) return;
-      {
-        const std::lock_guard lock{pool->mutex_};
-        ++pool->stats_.failed;
-      }
-      pool->release(place, Share::freed);
+      if (pool != nullptr) pool->release(place, Share::freed, &Stats::failed);
     }
     ConnectionPool* pool;
     Place place;
@@ -315,9 +310,8 @@ class ConnectionPool {
           occupy(request.place);
           return true;
         }
-        evicted = oldest_idle();
-        if (evicted != keys_.end()) {
-          closing.splice(closing.end(), evicted->second.idle, evicted->second.idle.begin());
+        evicted = evict(closing);
+        if (!closing.empty()) {
           ++at.count;
           return true;
         }
@@ -412,18 +406,15 @@ class ConnectionPool {
   enum class Share : unsigned char { freed, passed_on };
 
   // Always after the connection was closed: the caps count it until then.
-  void discard(Place place, Share share) noexcept {
-    {
-      const std::lock_guard lock{mutex_};
-      ++stats_.discarded;
-    }
-    release(place, share);
-  }
+  void discard(Place place, Share share) noexcept { release(place, share, &Stats::discarded); }
 
-  void release(Place place, Share share) noexcept {
+  void release(Place place, Share share, std::uint64_t Stats::*counted) noexcept {
     WakeList waking;
+    std::list<Kept> closing;
+    Place evicted{};
     {
       const std::lock_guard lock{mutex_};
+      ++(stats_.*counted);
       if (share == Share::freed) {
         vacate(place);
       } else {
@@ -431,8 +422,14 @@ class ConnectionPool {
       }
       grant_slots(waking);
       forget_if_unused(place);
+      // Who came while the one of its key was closed waits now only for room in the total.
+      if (oldest_waiter() != keys_.end()) evicted = evict(closing);
     }
     waking.wake_all();
+    if (!closing.empty()) {
+      closing.clear();
+      discard(evicted, Share::freed);
+    }
   }
 
   // Everything below is called with the lock held.
@@ -454,8 +451,9 @@ class ConnectionPool {
     ++stats_.discarded;
     vacate(place);
   }
-  // The key of the idle connection that was not used for longest.
-  Place oldest_idle() noexcept {
+  // Takes out the idle connection that was not used for longest, if there is one, and gives its
+  // key, which counts it until it is discarded.
+  Place evict(std::list<Kept>& closing) noexcept {
     Place oldest = keys_.end();
     for (Place at = keys_.begin(); at != keys_.end(); ++at) {
       if (at->second.idle.empty()) continue;
@@ -463,6 +461,8 @@ class ConnectionPool {
           at->second.idle.front().last_used < oldest->second.idle.front().last_used)
         oldest = at;
     }
+    if (oldest != keys_.end())
+      closing.splice(closing.end(), oldest->second.idle, oldest->second.idle.begin());
     return oldest;
   }
 

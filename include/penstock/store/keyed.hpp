@@ -21,7 +21,7 @@
 namespace penstock {
 
 /// Whether a policy may be forgotten: a new one in its place would decide the same. By its own
-/// `idle(now)`, or for a bucket by being full. Specialise it for a policy with neither.
+/// `idle(now)`; specialise it for a policy without one.
 template <class Policy>
 struct Idle;
 template <class Policy>
@@ -30,16 +30,6 @@ requires requires(const Policy& policy, Time now) {
 }
 struct Idle<Policy> {
   static bool at(const Policy& policy, Time now) noexcept { return policy.idle(now); }
-};
-template <class Policy>
-requires(
-    !requires(const Policy& policy, Time now) { policy.idle(now); } &&
-    requires(const Policy& policy, Time now) {
-      policy.available_approx(now) >= policy.options().burst;
-    }) struct Idle<Policy> {
-  static bool at(const Policy& policy, Time now) noexcept {
-    return policy.available_approx(now) >= policy.options().burst;
-  }
 };
 
 /// One policy for each key, a breaker per host or a bucket per customer, in bounded memory.
