@@ -44,7 +44,8 @@ How fast:
 How long:
       --max-attempts N  for each prompt, 1 to 100 (default: 8)
       --deadline TIME   for each prompt with its retries: 500ms, 60s, 5m, 2h
-                        (default: 5m)
+                        (default: 5m); it starts when --rpm and --tpm let the
+                        prompt through
       --limit N         ask at most N prompts in this run
 
 What to see:

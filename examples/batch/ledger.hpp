@@ -151,6 +151,8 @@ class Ledger {
     if (how_often > 1) cancel_.request_stop();
   }
   [[nodiscard]] penstock::StopToken cancelled() noexcept { return cancel_.token(); }
+  /// Stopped once what has not been asked yet is to be left for the next run.
+  [[nodiscard]] penstock::StopToken over() noexcept { return over_.token(); }
 
   [[nodiscard]] Tally tally() const {
     const std::lock_guard lock{mutex_};
@@ -183,6 +185,8 @@ class Ledger {
     if (trouble && (ending != Ending::unwritable || ending_ == Ending::unwritable)) return;
     ending_ = ending;
     reason_ = std::move(reason);
+    // Under the lock: it only wakes workers, and none of them waits while it holds the lock.
+    if (ending != Ending::limited) over_.request_stop();
   }
   void say(const std::string& sentence) const {
     const std::string wipe = bar_width_ != 0 ? erase_bar(bar_width_) : std::string{};
@@ -190,7 +194,7 @@ class Ledger {
   }
 
   const Options& options_;
-  mutable std::mutex mutex_;  // guards all below but `cancel_`
+  mutable std::mutex mutex_;  // guards all below but the stop sources
   InputReader reader_;
   Journal& journal_;
   Tally tally_;
@@ -202,6 +206,7 @@ class Ledger {
   std::string reason_;
   std::size_t bar_width_ = 0;
   penstock::StopSource cancel_;
+  penstock::StopSource over_;
 };
 
 }  // namespace batch

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,40 @@ TEST(batch_tool_flags, limit_asks_that_many_and_the_next_run_the_next_ones) {
     EXPECT_EQ(lines_in(batch.output()), answered);
     EXPECT_EQ(simulator.count("requests"), static_cast<std::int64_t>(answered));
   }
+}
+
+TEST(batch_tool_flags, limits_of_ours_hold_prompts_back_and_fail_none) {
+  constexpr std::size_t prompts = 30;
+  for (const std::string mode : {"threads", "async"}) {
+    Simulator simulator;
+    Batch batch{prompts};
+    // Ten at once, then ten a second: the last ones come up long after the deadline of the first.
+    EXPECT_EQ(
+        batch.run(
+            {"-m", simulator.openai(), "--mode", mode, "--rpm", "600", "--deadline", "300ms"}),
+        0)
+        << batch.err();
+    EXPECT_EQ(batch.answers(), Batch::expected(prompts));
+    EXPECT_EQ(contents(batch.errors()), "(missing)");
+  }
+}
+
+TEST(batch_tool_flags, an_interrupt_leaves_what_limits_of_ours_hold_back) {
+  Simulator simulator;
+  Batch batch{30};
+  Process run{batch.command({"-m", simulator.openai(), "--rpm", "1", "--deadline", "1s"}),
+              Batch::keys()};
+  ASSERT_TRUE(eventually([&] { return lines_in(batch.output()) == 1; }));
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 130) << run.err();
+  EXPECT_EQ(contents(batch.errors()), "(missing)");
+  EXPECT_EQ(simulator.count("requests"), 1);
+}
+
+TEST(batch_tool_flags, a_prompt_that_no_limit_of_ours_can_let_through_says_so) {
+  Batch batch{1};
+  EXPECT_EQ(batch.run({"-m", "openai:sim-small@http://127.0.0.1:1/v1", "--tpm", "1"}), 1);
+  EXPECT_THAT(contents(batch.errors()), HasSubstr("tokens at once, more than --tpm ever lets"));
 }
 
 TEST(batch_tool_flags, dry_run_makes_no_request_and_writes_no_file) {
