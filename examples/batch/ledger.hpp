@@ -58,10 +58,12 @@ class Ledger {
   /// The next prompt that is not answered yet; nothing when the run is over. Malformed lines are
   /// counted and named on the way.
   [[nodiscard]] std::optional<Prompt> take() {
-    const std::lock_guard lock{mutex_};
-    while (ending_ == Ending::finished) {
+    const std::lock_guard reading{reading_};
+    for (;;) {
+      if (ending() != Ending::finished) return std::nullopt;
       std::optional<Result<Prompt>> next = reader_.next();
-      if (!next) return std::nullopt;
+      const std::lock_guard lock{mutex_};
+      if (!next || ending_ != Ending::finished) return std::nullopt;
       if (!*next) {
         if (next->error().kind() == ErrorKind::unavailable) {
           end(Ending::unreadable, std::string{next->error().message()});
@@ -84,8 +86,9 @@ class Ledger {
       ++tally_.in_flight;
       return prompt;
     }
-    return std::nullopt;
   }
+  /// Whether `take` can block for long.
+  [[nodiscard]] bool waits() const noexcept { return reader_.waits(); }
 
   /// What to write about a prompt that is done with; nothing where it is left for the next run.
   [[nodiscard]] std::optional<JournalLine> judge(const Prompt& prompt,
@@ -187,6 +190,7 @@ class Ledger {
     reason_ = std::move(reason);
     // Under the lock: it only wakes workers, and none of them waits while it holds the lock.
     if (ending != Ending::limited) over_.request_stop();
+    reader_.stop();
   }
   void say(const std::string& sentence) const {
     const std::string wipe = bar_width_ != 0 ? erase_bar(bar_width_) : std::string{};
@@ -194,8 +198,9 @@ class Ledger {
   }
 
   const Options& options_;
+  std::mutex reading_;        // before mutex_, which is never held while the input is waited for
+  InputReader reader_;        // guarded by reading_
   mutable std::mutex mutex_;  // guards all below but the stop sources
-  InputReader reader_;
   Journal& journal_;
   Tally tally_;
   LatencyHistogram latencies_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -120,7 +121,11 @@ void work(const Options& options,
     Writer writer{disk,
                   [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
                   writer_options()};
-    const Desk<Transport> desk{ledger, factory, writer, options, executor};
+    std::optional<penstock::ThreadPool> reader;
+    Desk<Transport> desk{ledger, factory, writer, options, executor};
+    if constexpr (std::same_as<ExecutorType, penstock::EventLoop>) {
+      if (ledger.waits()) desk.reader = &reader.emplace(1U);
+    }
     penstock::run_workers(executor, mode_options(options).workers(), [&] {
       if constexpr (std::same_as<ExecutorType, penstock::EventLoop>) {
         return work_async(desk);

@@ -134,6 +134,8 @@ struct Desk {
   Writer& writer;
   const Options& options;
   Executor& executor;
+  Executor* reader =
+      nullptr;  ///< where the loop's workers wait for the input; null: it never waits
 };
 
 /// Answers prompts one after the other in the calling thread until there are no more.
@@ -161,7 +163,11 @@ void work_blocking(const Desk<Transport>& desk) {
 /// The same as a coroutine: many of them share one event loop.
 template <class Transport>
 Task<void> work_async(Desk<Transport> desk) {
-  while (std::optional<Prompt> prompt = desk.ledger.take()) {
+  for (;;) {
+    if (desk.reader != nullptr) co_await penstock::reschedule(*desk.reader);
+    std::optional<Prompt> prompt = desk.ledger.take();
+    if (desk.reader != nullptr) co_await penstock::reschedule(desk.executor);
+    if (!prompt) co_return;
     Asking<Transport> asking{
         desk.ledger, desk.factory, desk.options, desk.executor, std::move(*prompt)};
     do {
