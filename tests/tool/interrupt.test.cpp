@@ -106,5 +106,18 @@ TEST_P(batch_tool_interrupted, while_its_input_has_no_next_line_yet) {
   EXPECT_EQ(batch.answers(), Batch::expected(1));
 }
 
+TEST(batch_tool, is_still_interrupted_after_a_signal_that_means_nothing_to_it) {
+  Simulator simulator{{"--latency", "10m"}};
+  Batch batch{4};
+  Process run{batch.command({"-m", simulator.openai()}), Batch::keys()};
+  ASSERT_TRUE(eventually([&] { return simulator.count("requests") == 4; }));
+  run.signal(SIGUSR1);
+  run.signal(SIGINT);
+  ASSERT_TRUE(
+      eventually([&] { return run.err().find("once more to leave them") != std::string::npos; }));
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 130) << run.err();
+}
+
 }  // namespace
 }  // namespace support
