@@ -9,8 +9,10 @@
 #include <batch/help.hpp>
 #include <batch/options.hpp>
 #include <batch/run.hpp>
+#include <cli/standard_streams.hpp>
 
 int main(int argc, char** argv) {
+  cli::hold_standard_streams();
   // A closed pipe and a full quota are errors to report, not reasons to vanish.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

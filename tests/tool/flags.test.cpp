@@ -69,6 +69,18 @@ TEST(batch_tool_flags, a_prompt_that_no_limit_of_ours_can_let_through_says_so) {
   EXPECT_THAT(contents(batch.errors()), HasSubstr("tokens at once, more than --tpm ever lets"));
 }
 
+TEST(batch_tool_flags, what_it_prints_goes_into_no_file_of_its_own) {
+  Simulator simulator;
+  for (const std::string closed : {"0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"}) {
+    Batch batch{3};
+    const std::string command = "exec \"$0\" -i \"$1\" -m \"$2\" " + closed;
+    Process run{{"/bin/sh", "-c", command, batch_program(), batch.input(), simulator.openai()},
+                Batch::keys()};
+    EXPECT_EQ(run.wait(), 0);
+    EXPECT_EQ(lines_in(batch.output()), 3U) << contents(batch.output());
+  }
+}
+
 TEST(batch_tool_flags, dry_run_makes_no_request_and_writes_no_file) {
   Simulator simulator;
   Batch batch{25};
