@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <penstock/exec/event_loop.hpp>
@@ -25,6 +26,7 @@
 #include <batch/ledger.hpp>
 #include <batch/reporter.hpp>
 #include <batch/worker.hpp>
+#include <cli/command_line.hpp>
 #include <cli/signals.hpp>
 
 namespace batch {
@@ -228,7 +230,22 @@ inline int dry_run(const Options& options) {
   return static_cast<int>(malformed == 0 ? Exit::answered : Exit::some_failed);
 }
 
+/// Both names lead to one file that is there.
+[[nodiscard]] inline bool same_file(const std::string& one, const std::string& other) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 inline int run(const Options& options) {
+  for (const std::string& written : {options.output, sibling_path(options.output, "errors")}) {
+    if (same_file(options.input, written))
+      return complain(
+          Exit::unusable,
+          "the input " + cli::quoted(options.input) + " is a file this run writes: answers go to " +
+              cli::quoted(options.output) + ", failures beside it; write another file after -o");
+  }
   Result<InputReader> reader = InputReader::open(options.input);
   if (!reader) return complain(Exit::unusable, std::string{reader.error().message()});
   const Result<std::uint64_t> lines = count_lines(options.input);

@@ -83,6 +83,17 @@ TEST(batch_tool_exit, an_output_that_is_the_input_is_2) {
   EXPECT_EQ(contents(batch.input()), before);
 }
 
+TEST(batch_tool_exit, an_input_that_this_run_would_write_is_2_and_left_as_it_was) {
+  Batch batch{3};
+  EXPECT_EQ(batch.run(somewhere + Arguments{"--max-attempts", "1"}), 1);
+  const std::string failures = contents(batch.errors());
+  Process again{Arguments{batch_program(), "-i", batch.errors(), "-o", batch.output()} + somewhere,
+                Batch::keys()};
+  EXPECT_EQ(again.wait(), 2) << again.err();
+  EXPECT_THAT(again.err(), HasSubstr("is a file this run writes"));
+  EXPECT_EQ(contents(batch.errors()), failures);
+}
+
 TEST(batch_tool_exit, a_provider_nobody_knows_is_2) {
   Batch batch{3};
   EXPECT_EQ(batch.run({"-m", "oracle:delphi"}), 2);
