@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -238,7 +240,25 @@ inline int dry_run(const Options& options) {
          first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
+/// Lets this process open a connection for every call in flight, as far as it is allowed to.
+[[nodiscard]] inline Result<void> raise_file_limit(const Options& options) {
+  constexpr ::rlim_t besides = 16;  // files, pipes and the loop's own
+  const ::rlim_t needed = mode_options(options).workers() + besides;
+  ::rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return {};
+  limit.rlim_cur = std::min(needed, limit.rlim_max);
+  if (limit.rlim_max >= needed && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
+  std::string sentence = "-c " + std::to_string(options.concurrency) + " needs " +
+                         std::to_string(needed) + " open files, of which " +
+                         std::to_string(limit.rlim_max) + " are allowed; raise that by ulimit -n";
+  if (limit.rlim_max > besides)
+    sentence += " or write -c " + std::to_string(limit.rlim_max - besides);
+  return Error{ErrorKind::permanent, std::move(sentence)};
+}
+
 inline int run(const Options& options) {
+  if (const Result<void> raised = raise_file_limit(options); !raised)
+    return complain(Exit::unusable, std::string{raised.error().message()});
   for (const std::string& written : {options.output, sibling_path(options.output, "errors")}) {
     if (same_file(options.input, written))
       return complain(

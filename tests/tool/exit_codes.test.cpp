@@ -94,6 +94,15 @@ TEST(batch_tool_exit, an_input_that_this_run_would_write_is_2_and_left_as_it_was
   EXPECT_EQ(contents(batch.errors()), failures);
 }
 
+TEST(batch_tool_exit, more_at_once_than_files_may_be_open_is_2_and_says_how_many) {
+  Batch batch{3};
+  const std::string command =
+      "ulimit -n 64; exec \"$0\" -i \"$1\" -m openai:x@http://127.0.0.1:1 -c 60";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input()}, Batch::keys()};
+  EXPECT_EQ(run.wait(), 2);
+  EXPECT_THAT(lines_of(run.err()), ElementsAre(HasSubstr("or write -c 48")));
+}
+
 TEST(batch_tool_exit, a_provider_nobody_knows_is_2) {
   Batch batch{3};
   EXPECT_EQ(batch.run({"-m", "oracle:delphi"}), 2);

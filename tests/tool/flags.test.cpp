@@ -69,6 +69,16 @@ TEST(batch_tool_flags, a_prompt_that_no_limit_of_ours_can_let_through_says_so) {
   EXPECT_THAT(contents(batch.errors()), HasSubstr("tokens at once, more than --tpm ever lets"));
 }
 
+TEST(batch_tool_flags, concurrency_gets_the_open_files_that_it_needs) {
+  Simulator simulator{{"--latency", "20ms"}};
+  Batch batch{120};
+  const std::string command = "ulimit -S -n 64; exec \"$0\" -i \"$1\" -m \"$2\" -c 120";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input(), simulator.openai()},
+              Batch::keys()};
+  EXPECT_EQ(run.wait(), 0) << run.err();
+  EXPECT_THAT(run.err(), HasSubstr("120 answered, 0 retried"));
+}
+
 TEST(batch_tool_flags, what_it_prints_goes_into_no_file_of_its_own) {
   Simulator simulator;
   for (const std::string closed : {"0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"}) {
