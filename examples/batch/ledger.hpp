@@ -29,12 +29,12 @@ namespace batch {
 /// Why a run ends before its input does.
 enum class Ending : std::uint8_t {
   finished,
-  interrupted,   ///< by a signal
-  limited,       ///< by --limit
-  stopped,       ///< every model refuses the key or the money
-  nobody_there,  ///< one prompt after the other found no server
-  unwritable,    ///< the output cannot be written any more
-  unreadable,    ///< the input cannot be read any more
+  interrupted,  ///< by a signal
+  limited,      ///< by --limit
+  stopped,      ///< every model refuses the key or the money
+  unanswered,   ///< one prompt after the other found no server, or one that takes no more
+  unwritable,   ///< the output cannot be written any more
+  unreadable,   ///< the input cannot be read any more
 };
 
 /// A line on its way to the output file or to the errors file.
@@ -113,10 +113,11 @@ class Ledger {
     // Another prompt's error can be read after the stop, and is not its reason.
     const bool refused = error.kind() == ErrorKind::credential || error.kind() == ErrorKind::quota;
     if (all_stopped && refused) end(Ending::stopped, to_string(error));
-    if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open) {
-      if (++nobody_there_ >= patience_) end(Ending::nobody_there, to_string(error));
+    if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open ||
+        error.kind() == ErrorKind::rate_limited) {
+      if (++unanswered_ >= patience_) end(Ending::unanswered, to_string(error));
     } else {
-      nobody_there_ = 0;
+      unanswered_ = 0;
     }
     return JournalLine{
         error_line({.line = prompt.line, .custom_id = prompt.custom_id, .error = error}), true};
@@ -132,7 +133,7 @@ class Ledger {
       ++tally_.failed;
     } else {
       ++tally_.answered;
-      nobody_there_ = 0;
+      unanswered_ = 0;
       latencies_.record(latency);
     }
   }
@@ -206,7 +207,7 @@ class Ledger {
   LatencyHistogram latencies_;
   std::size_t taken_ = 0;
   std::size_t patience_;
-  std::size_t nobody_there_ = 0;  // prompts in a row that found no server
+  std::size_t unanswered_ = 0;  // prompts in a row, see the ending of this name
   Ending ending_ = Ending::finished;
   std::string reason_;
   std::size_t bar_width_ = 0;

@@ -197,9 +197,9 @@ int run_on(const Options& options,
       return complain(Exit::stopped, "stopped: " + ledger.reason() + again);
     case Ending::interrupted:
       return complain(Exit::interrupted, "interrupted" + again);
-    case Ending::nobody_there:
+    case Ending::unanswered:
       return complain(Exit::some_failed,
-                      "gave up, nobody answers there: " + ledger.reason() + again);
+                      "gave up, prompt after prompt failed alike: " + ledger.reason() + again);
     case Ending::limited:
     case Ending::finished:
       break;

@@ -237,6 +237,14 @@ TEST(batch_tool_exit, gives_up_early_when_nobody_answers_for_any_prompt) {
   EXPECT_LT(lines_in(batch.errors()), 50U);
 }
 
+TEST(batch_tool_exit, gives_up_early_when_a_limit_lets_nothing_through_before_the_deadline) {
+  Simulator simulator{{"--faults", "429=1", "--retry-after", "10m"}};
+  Batch batch{1000};
+  EXPECT_EQ(batch.run({"-m", simulator.openai(), "-c", "4", "--deadline", "5s"}), 1);
+  EXPECT_THAT(batch.err(), HasSubstr("gave up, prompt after prompt failed alike: rate_limited"));
+  EXPECT_LT(simulator.count("requests"), 50);
+}
+
 // --- 3: the key or the money ---------------------------------------------------------------------
 
 TEST(batch_tool_exit, a_wrong_key_is_3_after_no_more_requests_than_are_in_flight) {
