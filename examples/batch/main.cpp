@@ -22,9 +22,11 @@ int main(int argc, char** argv) {
       return batch::complain(batch::Exit::unusable, std::string{options.error().message()});
     switch (options->action) {
       case batch::Action::help:
-        return std::fputs(batch::help_text.data(), stdout) < 0;
+        std::fputs(batch::help_text.data(), stdout);
+        return batch::finish_printing(batch::Exit::answered);
       case batch::Action::version:
-        return std::fputs(batch::version_text.data(), stdout) < 0;
+        std::fputs(batch::version_text.data(), stdout);
+        return batch::finish_printing(batch::Exit::answered);
       case batch::Action::dry_run:
         return batch::dry_run(*options);
       case batch::Action::run:

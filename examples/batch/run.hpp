@@ -208,6 +208,12 @@ int run_on(const Options& options,
   return static_cast<int>(total.failed + total.malformed == 0 ? Exit::answered : Exit::some_failed);
 }
 
+/// What was asked for on standard output is there, or it was not done.
+[[nodiscard]] inline int finish_printing(Exit code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return static_cast<int>(code);
+  return complain(Exit::unusable, "cannot write to standard output");
+}
+
 /// Checks the input and says what a run would ask.
 inline int dry_run(const Options& options) {
   Result<InputReader> reader = InputReader::open(options.input);
@@ -229,7 +235,7 @@ inline int dry_run(const Options& options) {
               static_cast<unsigned long long>(prompts),
               static_cast<unsigned long long>(tokens),
               static_cast<unsigned long long>(malformed));
-  return static_cast<int>(malformed == 0 ? Exit::answered : Exit::some_failed);
+  return finish_printing(malformed == 0 ? Exit::answered : Exit::some_failed);
 }
 
 /// Both names lead to one file that is there.

@@ -79,6 +79,20 @@ TEST(batch_tool_flags, concurrency_gets_the_open_files_that_it_needs) {
   EXPECT_THAT(run.err(), HasSubstr("120 answered, 0 retried"));
 }
 
+TEST(batch_tool_flags, output_that_cannot_be_printed_is_2) {
+  Batch batch{3};
+  for (const std::string flag : {"--help", "--version", "--dry-run"}) {
+    Process run{{"/bin/sh",
+                 "-c",
+                 "exec \"$0\" -i \"$1\" \"$2\" >/dev/full",
+                 batch_program(),
+                 batch.input(),
+                 flag}};
+    EXPECT_EQ(run.wait(), 2);
+    EXPECT_THAT(run.err(), HasSubstr("cannot write to standard output"));
+  }
+}
+
 TEST(batch_tool_flags, what_it_prints_goes_into_no_file_of_its_own) {
   Simulator simulator;
   for (const std::string closed : {"0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"}) {
