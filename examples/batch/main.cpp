@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <batch/help.hpp>
@@ -32,6 +33,10 @@ int main(int argc, char** argv) {
       case batch::Action::run:
         return batch::run(*options);
     }
+  } catch (const std::system_error& failure) {
+    return batch::complain(batch::Exit::unusable,
+                           "cannot start its threads: " + failure.code().message() +
+                               "; write a smaller -c, or --mode async");
   } catch (const std::exception& failure) {
     return batch::complain(batch::Exit::unusable, failure.what());
   }

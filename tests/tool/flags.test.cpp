@@ -79,6 +79,16 @@ TEST(batch_tool_flags, concurrency_gets_the_open_files_that_it_needs) {
   EXPECT_THAT(run.err(), HasSubstr("120 answered, 0 retried"));
 }
 
+TEST(batch_tool_flags, threads_that_cannot_start_are_2_and_say_what_to_write) {
+  Batch batch{3};
+  const std::string command =
+      "ulimit -v 300000; exec \"$0\" -i \"$1\" --mode threads -c 1000 -m "
+      "openai:x@http://127.0.0.1:1";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input()}, Batch::keys()};
+  EXPECT_EQ(run.wait(), 2);
+  EXPECT_THAT(lines_of(run.err()), ElementsAre(HasSubstr("write a smaller -c, or --mode async")));
+}
+
 TEST(batch_tool_flags, output_that_cannot_be_printed_is_2) {
   Batch batch{3};
   for (const std::string flag : {"--help", "--version", "--dry-run"}) {
