@@ -2,9 +2,11 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -79,9 +81,11 @@ struct Line {
 /// Only a line feed ends a line: U+2028 and its like are legal inside JSON strings.
 class LineReader {
  public:
-  /// The descriptor stays the caller's. A line above `longest` bytes is skipped and reported.
-  LineReader(int descriptor, std::size_t longest) noexcept
+  /// The descriptors stay the caller's. A line above `longest` bytes is skipped and reported. Who
+  /// waits for more of the file sees its end once `stop` is readable; -1: nothing stops it.
+  LineReader(int descriptor, std::size_t longest, int stop = -1) noexcept
       : descriptor_(descriptor),
+        stop_(stop),
         longest_(longest) {}
 
   /// Nothing at the end, and where reading fails: `failure` is then the errno, otherwise 0.
@@ -128,6 +132,10 @@ class LineReader {
   }
 
   ssize_t fill() {
+    std::array<::pollfd, 2> polled{{{descriptor_, POLLIN, 0}, {stop_, POLLIN, 0}}};
+    while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
+    }
+    if (polled[1].revents != 0) return 0;
     buffer_.erase(0, std::exchange(begin_, 0));
     const std::size_t filled = buffer_.size();
     buffer_.resize(filled + chunk);
@@ -140,6 +148,7 @@ class LineReader {
   }
 
   int descriptor_;
+  int stop_;
   std::size_t longest_;
   std::string buffer_;
   std::size_t begin_ = 0;  // in buffer_, of the next line

@@ -44,7 +44,8 @@ How fast:
 How long:
       --max-attempts N  for each prompt, 1 to 100 (default: 8)
       --deadline TIME   for each prompt with its retries: 500ms, 60s, 5m, 2h
-                        (default: 5m)
+                        (default: 5m); it starts when --rpm and --tpm let the
+                        prompt through
       --limit N         ask at most N prompts in this run
 
 What to see:
@@ -64,7 +65,8 @@ Environment:
 
 Exit codes:
   0    every prompt is answered
-  1    finished, but some prompts failed or some lines were malformed
+  1    finished, but some prompts failed or some lines were malformed; or gave
+       up, because prompt after prompt found no server or one at its limit
   2    the command line, the input file or the output file cannot be used
   3    stopped: the quota is used up or a key is refused
   130  interrupted: answers in flight were kept; the same command resumes

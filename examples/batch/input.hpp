@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -154,7 +155,7 @@ using llm::Json;
   return Prompt{line, std::move(custom_id), *std::move(request)};
 }
 
-/// Gives the prompts of a JSONL file one by one. *Not synchronized.*
+/// Gives the prompts of a JSONL file one by one. *Not synchronized*, but for `stop`.
 ///
 /// Memory: the longest line, a bit for each line without a custom_id, and every custom_id given,
 /// because two lines with one identity could not both be answered.
@@ -169,8 +170,19 @@ class InputReader {
     if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
       return file_error("read", path, EISDIR);
     }
-    return InputReader{std::move(file), path == "-" ? "standard input" : path};
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return file_error("read", path, errno);
+    return InputReader{std::move(file),
+                       path == "-" ? "standard input" : path,
+                       Descriptor{ends[0]},
+                       Descriptor{ends[1]},
+                       S_ISREG(status.st_mode) ? Waits::never : Waits::for_its_writer};
   }
+
+  /// Whether `next` can block for long: a pipe or a terminal has lines when somebody writes them.
+  [[nodiscard]] bool waits() const noexcept { return waits_ == Waits::for_its_writer; }
+  /// Lets a `next` that waits end as at the end of the file. From any thread, once.
+  void stop() const noexcept { static_cast<void>(::write(stopper_.get(), "", 1)); }
 
   /// The next prompt, or why the next line is none (`permanent`, naming the line), or why reading
   /// stopped (`unavailable`). Blank lines are passed over. Nothing at the end.
@@ -199,10 +211,16 @@ class InputReader {
   }
 
  private:
-  InputReader(Descriptor file, std::string name)
+  enum class Waits : std::uint8_t { never, for_its_writer };
+
+  InputReader(
+      Descriptor file, std::string name, Descriptor stopped, Descriptor stopper, Waits waits)
       : file_(std::move(file)),
         name_(std::move(name)),
-        reader_(file_.get(), longest_input_line) {}
+        stopped_(std::move(stopped)),
+        stopper_(std::move(stopper)),
+        waits_(waits),
+        reader_(file_.get(), longest_input_line, stopped_.get()) {}
 
   [[nodiscard]] Error at(std::size_t line, std::string_view sentence) const {
     return input::malformed("line " + std::to_string(line) + " of " + name_ + ": " +
@@ -240,6 +258,9 @@ class InputReader {
 
   Descriptor file_;
   std::string name_;
+  Descriptor stopped_;  // a pipe, readable once `stop` was called
+  Descriptor stopper_;
+  Waits waits_;
   LineReader reader_;
   std::unordered_map<std::string, std::size_t> lines_;
   std::vector<bool> numbered_;

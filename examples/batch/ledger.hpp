@@ -29,12 +29,12 @@ namespace batch {
 /// Why a run ends before its input does.
 enum class Ending : std::uint8_t {
   finished,
-  interrupted,   ///< by a signal
-  limited,       ///< by --limit
-  stopped,       ///< every model refuses the key or the money
-  nobody_there,  ///< one prompt after the other found no server
-  unwritable,    ///< the output cannot be written any more
-  unreadable,    ///< the input cannot be read any more
+  interrupted,  ///< by a signal
+  limited,      ///< by --limit
+  stopped,      ///< every model refuses the key or the money
+  unanswered,   ///< one prompt after the other found no server, or one that takes no more
+  unwritable,   ///< the output cannot be written any more
+  unreadable,   ///< the input cannot be read any more
 };
 
 /// A line on its way to the output file or to the errors file.
@@ -58,10 +58,12 @@ class Ledger {
   /// The next prompt that is not answered yet; nothing when the run is over. Malformed lines are
   /// counted and named on the way.
   [[nodiscard]] std::optional<Prompt> take() {
-    const std::lock_guard lock{mutex_};
-    while (ending_ == Ending::finished) {
+    const std::lock_guard reading{reading_};
+    for (;;) {
+      if (ending() != Ending::finished) return std::nullopt;
       std::optional<Result<Prompt>> next = reader_.next();
-      if (!next) return std::nullopt;
+      const std::lock_guard lock{mutex_};
+      if (!next || ending_ != Ending::finished) return std::nullopt;
       if (!*next) {
         if (next->error().kind() == ErrorKind::unavailable) {
           end(Ending::unreadable, std::string{next->error().message()});
@@ -84,8 +86,9 @@ class Ledger {
       ++tally_.in_flight;
       return prompt;
     }
-    return std::nullopt;
   }
+  /// Whether `take` can block for long.
+  [[nodiscard]] bool waits() const noexcept { return reader_.waits(); }
 
   /// What to write about a prompt that is done with; nothing where it is left for the next run.
   [[nodiscard]] std::optional<JournalLine> judge(const Prompt& prompt,
@@ -110,10 +113,11 @@ class Ledger {
     // Another prompt's error can be read after the stop, and is not its reason.
     const bool refused = error.kind() == ErrorKind::credential || error.kind() == ErrorKind::quota;
     if (all_stopped && refused) end(Ending::stopped, to_string(error));
-    if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open) {
-      if (++nobody_there_ >= patience_) end(Ending::nobody_there, to_string(error));
+    if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open ||
+        error.kind() == ErrorKind::rate_limited) {
+      if (++unanswered_ >= patience_) end(Ending::unanswered, to_string(error));
     } else {
-      nobody_there_ = 0;
+      unanswered_ = 0;
     }
     return JournalLine{
         error_line({.line = prompt.line, .custom_id = prompt.custom_id, .error = error}), true};
@@ -129,7 +133,7 @@ class Ledger {
       ++tally_.failed;
     } else {
       ++tally_.answered;
-      nobody_there_ = 0;
+      unanswered_ = 0;
       latencies_.record(latency);
     }
   }
@@ -151,6 +155,8 @@ class Ledger {
     if (how_often > 1) cancel_.request_stop();
   }
   [[nodiscard]] penstock::StopToken cancelled() noexcept { return cancel_.token(); }
+  /// Stopped once what has not been asked yet is to be left for the next run.
+  [[nodiscard]] penstock::StopToken over() noexcept { return over_.token(); }
 
   [[nodiscard]] Tally tally() const {
     const std::lock_guard lock{mutex_};
@@ -183,6 +189,9 @@ class Ledger {
     if (trouble && (ending != Ending::unwritable || ending_ == Ending::unwritable)) return;
     ending_ = ending;
     reason_ = std::move(reason);
+    // Under the lock: it only wakes workers, and none of them waits while it holds the lock.
+    if (ending != Ending::limited) over_.request_stop();
+    reader_.stop();
   }
   void say(const std::string& sentence) const {
     const std::string wipe = bar_width_ != 0 ? erase_bar(bar_width_) : std::string{};
@@ -190,18 +199,20 @@ class Ledger {
   }
 
   const Options& options_;
-  mutable std::mutex mutex_;  // guards all below but `cancel_`
-  InputReader reader_;
+  std::mutex reading_;        // before mutex_, which is never held while the input is waited for
+  InputReader reader_;        // guarded by reading_
+  mutable std::mutex mutex_;  // guards all below but the stop sources
   Journal& journal_;
   Tally tally_;
   LatencyHistogram latencies_;
   std::size_t taken_ = 0;
   std::size_t patience_;
-  std::size_t nobody_there_ = 0;  // prompts in a row that found no server
+  std::size_t unanswered_ = 0;  // prompts in a row, see the ending of this name
   Ending ending_ = Ending::finished;
   std::string reason_;
   std::size_t bar_width_ = 0;
   penstock::StopSource cancel_;
+  penstock::StopSource over_;
 };
 
 }  // namespace batch

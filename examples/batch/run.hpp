@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <penstock/exec/event_loop.hpp>
@@ -24,6 +28,7 @@
 #include <batch/ledger.hpp>
 #include <batch/reporter.hpp>
 #include <batch/worker.hpp>
+#include <cli/command_line.hpp>
 #include <cli/signals.hpp>
 
 namespace batch {
@@ -120,7 +125,11 @@ void work(const Options& options,
     Writer writer{disk,
                   [&](std::span<JournalLine> lines) { return write_lines(journal, lines); },
                   writer_options()};
-    const Desk<Transport> desk{ledger, factory, writer, options, executor};
+    std::optional<penstock::ThreadPool> reader;
+    Desk<Transport> desk{ledger, factory, writer, options, executor};
+    if constexpr (std::same_as<ExecutorType, penstock::EventLoop>) {
+      if (ledger.waits()) desk.reader = &reader.emplace(1U);
+    }
     penstock::run_workers(executor, mode_options(options).workers(), [&] {
       if constexpr (std::same_as<ExecutorType, penstock::EventLoop>) {
         return work_async(desk);
@@ -188,15 +197,21 @@ int run_on(const Options& options,
       return complain(Exit::stopped, "stopped: " + ledger.reason() + again);
     case Ending::interrupted:
       return complain(Exit::interrupted, "interrupted" + again);
-    case Ending::nobody_there:
+    case Ending::unanswered:
       return complain(Exit::some_failed,
-                      "gave up, nobody answers there: " + ledger.reason() + again);
+                      "gave up, prompt after prompt failed alike: " + ledger.reason() + again);
     case Ending::limited:
     case Ending::finished:
       break;
   }
   if (!finished) return complain(Exit::unusable, std::string{finished.error().message()});
   return static_cast<int>(total.failed + total.malformed == 0 ? Exit::answered : Exit::some_failed);
+}
+
+/// What was asked for on standard output is there, or it was not done.
+[[nodiscard]] inline int finish_printing(Exit code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return static_cast<int>(code);
+  return complain(Exit::unusable, "cannot write to standard output");
 }
 
 /// Checks the input and says what a run would ask.
@@ -220,10 +235,43 @@ inline int dry_run(const Options& options) {
               static_cast<unsigned long long>(prompts),
               static_cast<unsigned long long>(tokens),
               static_cast<unsigned long long>(malformed));
-  return static_cast<int>(malformed == 0 ? Exit::answered : Exit::some_failed);
+  return finish_printing(malformed == 0 ? Exit::answered : Exit::some_failed);
+}
+
+/// Both names lead to one file that is there.
+[[nodiscard]] inline bool same_file(const std::string& one, const std::string& other) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+/// Lets this process open a connection for every call in flight, as far as it is allowed to.
+[[nodiscard]] inline Result<void> raise_file_limit(const Options& options) {
+  constexpr ::rlim_t besides = 16;  // files, pipes and the loop's own
+  const ::rlim_t needed = mode_options(options).workers() + besides;
+  ::rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return {};
+  limit.rlim_cur = std::min(needed, limit.rlim_max);
+  if (limit.rlim_max >= needed && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
+  std::string sentence = "-c " + std::to_string(options.concurrency) + " needs " +
+                         std::to_string(needed) + " open files, of which " +
+                         std::to_string(limit.rlim_max) + " are allowed; raise that by ulimit -n";
+  if (limit.rlim_max > besides)
+    sentence += " or write -c " + std::to_string(limit.rlim_max - besides);
+  return Error{ErrorKind::permanent, std::move(sentence)};
 }
 
 inline int run(const Options& options) {
+  if (const Result<void> raised = raise_file_limit(options); !raised)
+    return complain(Exit::unusable, std::string{raised.error().message()});
+  for (const std::string& written : {options.output, sibling_path(options.output, "errors")}) {
+    if (same_file(options.input, written))
+      return complain(
+          Exit::unusable,
+          "the input " + cli::quoted(options.input) + " is a file this run writes: answers go to " +
+              cli::quoted(options.output) + ", failures beside it; write another file after -o");
+  }
   Result<InputReader> reader = InputReader::open(options.input);
   if (!reader) return complain(Exit::unusable, std::string{reader.error().message()});
   const Result<std::uint64_t> lines = count_lines(options.input);

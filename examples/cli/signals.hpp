@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -24,6 +25,7 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   ~Signals() {
+    ended_.store(true);
     ::pthread_kill(thread_.native_handle(), SIGUSR1);
     thread_.join();
   }
@@ -33,13 +35,18 @@ class Signals {
     for (int count = 0;;) {
       int signal = 0;
       if (::sigwait(&set_, &signal) != 0) continue;
-      if (signal == SIGUSR1) return;
+      if (signal == SIGUSR1) {
+        // Anybody may send one; only ours comes after the end.
+        if (ended_.load()) return;
+        continue;
+      }
       on_signal_(++count);
     }
   }
 
   std::function<void(int)> on_signal_;
   ::sigset_t set_{};
+  std::atomic<bool> ended_{false};
   std::thread thread_;
 };
 

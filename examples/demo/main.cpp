@@ -10,6 +10,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_set>
 #include <vector>
 
@@ -31,6 +32,13 @@ constexpr int prompt_count = 3000;
 std::string prompt_of(int number) {
   return "A pump moves " + std::to_string(number * 7 % 91 + 2) + " litres a second. How many in " +
          std::to_string(number) + " seconds?";
+}
+
+/// Where this program stands: `argv[0]` is a bare name when the shell found it by PATH.
+fs::path own_path(const char* name) {
+  std::error_code failure;
+  fs::path path = fs::read_symlink("/proc/self/exe", failure);
+  return failure ? fs::absolute(name) : path;
 }
 
 ::pid_t start(const std::vector<std::string>& command) {
@@ -92,8 +100,14 @@ std::string provider_statistics(const std::string& port) {
 }  // namespace
 
 int main(int, char** argv) {
-  const fs::path programs = fs::absolute(argv[0]).parent_path();
-  std::string place = (fs::temp_directory_path() / "penstock-demo-XXXXXX").string();
+  std::error_code failure;
+  const fs::path programs = own_path(argv[0]).parent_path();
+  std::string place = (fs::temp_directory_path(failure) / "penstock-demo-XXXXXX").string();
+  if (failure) {
+    std::fputs("TMPDIR names no directory; set it to one that can be written, or unset it\n",
+               stderr);
+    return 1;
+  }
   if (::mkdtemp(place.data()) == nullptr) {
     std::perror(place.c_str());
     return 1;

@@ -182,6 +182,11 @@ enum class RetryAdvice : std::uint8_t { none, retry, stop };
   }
 
   std::string message = std::move(words.message);
+  if (const auto elsewhere = response.headers.find("location");
+      elsewhere && response.status >= 300 && response.status <= 399) {
+    message = "redirected to \"" + std::string{utf8_prefix(*elsewhere, kept_bytes)} +
+              "\", which is not followed; write the base url that leads there";
+  }
   if (message.empty()) message = utf8_prefix(response.body, kept_bytes);
   if (message.empty()) message = "a reply without a body";
   for (const std::string_view name : {"x-request-id", "request-id", "x-ds-trace-id"}) {

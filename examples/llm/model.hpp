@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -127,6 +128,11 @@ class Model {
     return !stopped() && breaker_.state(now) != penstock::CircuitBreaker::State::open;
   }
   [[nodiscard]] bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+
+  /// When our limits would let through a call of this weight; `never` for one that they cannot.
+  [[nodiscard]] Time ready_at(Time now, double weight) const noexcept {
+    return std::max(requests_.look(now).ready, tokens_.look(now, weight).ready);
+  }
 
   /// `Result<ChatReply>` or a task of one, as the transport is. The request's own model is
   /// replaced by this one's; `call.weight` should be what the request costs in tokens.

@@ -106,15 +106,15 @@ class ModelFactory {
 template <class Transport>
 class ModelChoice {
  public:
-  explicit ModelChoice(ModelFactory<Transport>& factory) : factory_(factory) {}
+  explicit ModelChoice(ModelFactory<Transport>& factory) : factory_(&factory) {}
 
   /// The model to ask next; null when there is none left.
   [[nodiscard]] Model<Transport>* next(Time now) {
-    for (std::size_t index = next_; index < factory_.size(); ++index)
-      if (factory_[index].is_available(now)) return choose(index);
+    for (std::size_t index = next_; index < factory_->size(); ++index)
+      if ((*factory_)[index].is_available(now)) return choose(index);
     if (next_ != 0) return nullptr;
-    for (std::size_t index = 0; index < factory_.size(); ++index)
-      if (!factory_[index].stopped()) return choose(index);
+    for (std::size_t index = 0; index < factory_->size(); ++index)
+      if (!(*factory_)[index].stopped()) return choose(index);
     return nullptr;
   }
 
@@ -140,10 +140,10 @@ class ModelChoice {
  private:
   Model<Transport>* choose(std::size_t index) {
     next_ = index + 1;
-    return &factory_[index];
+    return &(*factory_)[index];
   }
 
-  ModelFactory<Transport>& factory_;
+  ModelFactory<Transport>* factory_;
   std::size_t next_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include <penstock/http/server.hpp>
 
 #include <cli/signals.hpp>
+#include <cli/standard_streams.hpp>
 #include <simulator/options.hpp>
 #include <simulator/simulator.hpp>
 
@@ -32,6 +33,7 @@ bool write_port(const std::string& path, int port) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::hold_standard_streams();
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   const auto options = simulator::parse_options(arguments);
   if (!options) return fail(std::string{options.error().message()});

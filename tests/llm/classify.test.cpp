@@ -239,6 +239,13 @@ TEST(classify, keeps_the_providers_words_and_the_request_id) {
   EXPECT_EQ(other.message(), "Overloaded (request req_8)");
 }
 
+TEST(classify, says_where_a_redirect_leads) {
+  const Error error = llm::classify_reply(
+      reply(308, "<html>moved</html>", {{"location", "https://api.example.com/v1"}}));
+  EXPECT_EQ(error.kind(), ErrorKind::permanent);
+  EXPECT_THAT(error.message(), StartsWith("redirected to \"https://api.example.com/v1\", which"));
+}
+
 TEST(classify, keeps_the_first_512_bytes_of_a_body_that_is_not_json) {
   std::string html = "<html>" + std::string(505, 'x') + "\u20ac" + std::string(5000, 'y');
   const Error error = llm::classify_reply(reply(502, html));

@@ -83,6 +83,26 @@ TEST(batch_tool_exit, an_output_that_is_the_input_is_2) {
   EXPECT_EQ(contents(batch.input()), before);
 }
 
+TEST(batch_tool_exit, an_input_that_this_run_would_write_is_2_and_left_as_it_was) {
+  Batch batch{3};
+  EXPECT_EQ(batch.run(somewhere + Arguments{"--max-attempts", "1"}), 1);
+  const std::string failures = contents(batch.errors());
+  Process again{Arguments{batch_program(), "-i", batch.errors(), "-o", batch.output()} + somewhere,
+                Batch::keys()};
+  EXPECT_EQ(again.wait(), 2) << again.err();
+  EXPECT_THAT(again.err(), HasSubstr("is a file this run writes"));
+  EXPECT_EQ(contents(batch.errors()), failures);
+}
+
+TEST(batch_tool_exit, more_at_once_than_files_may_be_open_is_2_and_says_how_many) {
+  Batch batch{3};
+  const std::string command =
+      "ulimit -n 64; exec \"$0\" -i \"$1\" -m openai:x@http://127.0.0.1:1 -c 60";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input()}, Batch::keys()};
+  EXPECT_EQ(run.wait(), 2);
+  EXPECT_THAT(lines_of(run.err()), ElementsAre(HasSubstr("or write -c 48")));
+}
+
 TEST(batch_tool_exit, a_provider_nobody_knows_is_2) {
   Batch batch{3};
   EXPECT_EQ(batch.run({"-m", "oracle:delphi"}), 2);
@@ -215,6 +235,14 @@ TEST(batch_tool_exit, gives_up_early_when_nobody_answers_for_any_prompt) {
   EXPECT_EQ(batch.run({"-m", port.openai(), "--max-attempts", "1", "-c", "4"}), 1);
   EXPECT_THAT(batch.err(), HasSubstr("gave up"));
   EXPECT_LT(lines_in(batch.errors()), 50U);
+}
+
+TEST(batch_tool_exit, gives_up_early_when_a_limit_lets_nothing_through_before_the_deadline) {
+  Simulator simulator{{"--faults", "429=1", "--retry-after", "10m"}};
+  Batch batch{1000};
+  EXPECT_EQ(batch.run({"-m", simulator.openai(), "-c", "4", "--deadline", "5s"}), 1);
+  EXPECT_THAT(batch.err(), HasSubstr("gave up, prompt after prompt failed alike: rate_limited"));
+  EXPECT_LT(simulator.count("requests"), 50);
 }
 
 // --- 3: the key or the money ---------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,86 @@ TEST(batch_tool_flags, limit_asks_that_many_and_the_next_run_the_next_ones) {
     EXPECT_EQ(batch.answers(), Batch::expected(answered));
     EXPECT_EQ(lines_in(batch.output()), answered);
     EXPECT_EQ(simulator.count("requests"), static_cast<std::int64_t>(answered));
+  }
+}
+
+TEST(batch_tool_flags, limits_of_ours_hold_prompts_back_and_fail_none) {
+  constexpr std::size_t prompts = 30;
+  for (const std::string mode : {"threads", "async"}) {
+    Simulator simulator;
+    Batch batch{prompts};
+    // Ten at once, then ten a second: the last ones come up long after the deadline of the first.
+    EXPECT_EQ(
+        batch.run(
+            {"-m", simulator.openai(), "--mode", mode, "--rpm", "600", "--deadline", "300ms"}),
+        0)
+        << batch.err();
+    EXPECT_EQ(batch.answers(), Batch::expected(prompts));
+    EXPECT_EQ(contents(batch.errors()), "(missing)");
+  }
+}
+
+TEST(batch_tool_flags, an_interrupt_leaves_what_limits_of_ours_hold_back) {
+  Simulator simulator;
+  Batch batch{30};
+  Process run{batch.command({"-m", simulator.openai(), "--rpm", "1", "--deadline", "1s"}),
+              Batch::keys()};
+  ASSERT_TRUE(eventually([&] { return lines_in(batch.output()) == 1; }));
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 130) << run.err();
+  EXPECT_EQ(contents(batch.errors()), "(missing)");
+  EXPECT_EQ(simulator.count("requests"), 1);
+}
+
+TEST(batch_tool_flags, a_prompt_that_no_limit_of_ours_can_let_through_says_so) {
+  Batch batch{1};
+  EXPECT_EQ(batch.run({"-m", "openai:sim-small@http://127.0.0.1:1/v1", "--tpm", "1"}), 1);
+  EXPECT_THAT(contents(batch.errors()), HasSubstr("tokens at once, more than --tpm ever lets"));
+}
+
+TEST(batch_tool_flags, concurrency_gets_the_open_files_that_it_needs) {
+  Simulator simulator{{"--latency", "20ms"}};
+  Batch batch{120};
+  const std::string command = "ulimit -S -n 64; exec \"$0\" -i \"$1\" -m \"$2\" -c 120";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input(), simulator.openai()},
+              Batch::keys()};
+  EXPECT_EQ(run.wait(), 0) << run.err();
+  EXPECT_THAT(run.err(), HasSubstr("120 answered, 0 retried"));
+}
+
+TEST(batch_tool_flags, threads_that_cannot_start_are_2_and_say_what_to_write) {
+  Batch batch{3};
+  const std::string command =
+      "ulimit -v 300000; exec \"$0\" -i \"$1\" --mode threads -c 1000 -m "
+      "openai:x@http://127.0.0.1:1";
+  Process run{{"/bin/sh", "-c", command, batch_program(), batch.input()}, Batch::keys()};
+  EXPECT_EQ(run.wait(), 2);
+  EXPECT_THAT(lines_of(run.err()), ElementsAre(HasSubstr("write a smaller -c, or --mode async")));
+}
+
+TEST(batch_tool_flags, output_that_cannot_be_printed_is_2) {
+  Batch batch{3};
+  for (const std::string flag : {"--help", "--version", "--dry-run"}) {
+    Process run{{"/bin/sh",
+                 "-c",
+                 "exec \"$0\" -i \"$1\" \"$2\" >/dev/full",
+                 batch_program(),
+                 batch.input(),
+                 flag}};
+    EXPECT_EQ(run.wait(), 2);
+    EXPECT_THAT(run.err(), HasSubstr("cannot write to standard output"));
+  }
+}
+
+TEST(batch_tool_flags, what_it_prints_goes_into_no_file_of_its_own) {
+  Simulator simulator;
+  for (const std::string closed : {"0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"}) {
+    Batch batch{3};
+    const std::string command = "exec \"$0\" -i \"$1\" -m \"$2\" " + closed;
+    Process run{{"/bin/sh", "-c", command, batch_program(), batch.input(), simulator.openai()},
+                Batch::keys()};
+    EXPECT_EQ(run.wait(), 0);
+    EXPECT_EQ(lines_in(batch.output()), 3U) << contents(batch.output());
   }
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +79,44 @@ TEST_P(batch_tool_interrupted, twice_while_it_waits_for_its_next_attempt) {
   run.signal(SIGINT);
   EXPECT_EQ(run.wait(), 130) << run.err();
   EXPECT_EQ(contents(batch.errors()), "(missing)");
+}
+
+TEST_P(batch_tool_interrupted, while_its_input_has_no_next_line_yet) {
+  Simulator simulator;
+  Batch batch{0};
+  const std::string pipe = batch.file("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const batch::Descriptor writer = batch::Descriptor::open(pipe, O_RDWR);
+  Process run{{batch_program(),
+               "-i",
+               pipe,
+               "-o",
+               batch.output(),
+               "-m",
+               simulator.openai(),
+               "--mode",
+               GetParam()},
+              Batch::keys()};
+  const std::string line = Batch::prompts(1);
+  ASSERT_EQ(::write(writer.get(), line.data(), line.size()), static_cast<::ssize_t>(line.size()));
+  EXPECT_TRUE(eventually([&] { return lines_in(batch.output()) == 1; }))
+      << "its answer must not wait for the next line";
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 130) << run.err();
+  EXPECT_EQ(batch.answers(), Batch::expected(1));
+}
+
+TEST(batch_tool, is_still_interrupted_after_a_signal_that_means_nothing_to_it) {
+  Simulator simulator{{"--latency", "10m"}};
+  Batch batch{4};
+  Process run{batch.command({"-m", simulator.openai()}), Batch::keys()};
+  ASSERT_TRUE(eventually([&] { return simulator.count("requests") == 4; }));
+  run.signal(SIGUSR1);
+  run.signal(SIGINT);
+  ASSERT_TRUE(
+      eventually([&] { return run.err().find("once more to leave them") != std::string::npos; }));
+  run.signal(SIGINT);
+  EXPECT_EQ(run.wait(), 130) << run.err();
 }
 
 }  // namespace

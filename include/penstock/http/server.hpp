@@ -19,6 +19,7 @@
 #include <penstock/exec/event_loop.hpp>
 #include <penstock/exec/scope.hpp>
 #include <penstock/exec/task.hpp>
+#include <penstock/exec/wait.hpp>
 #include <penstock/http/async_socket.hpp>
 #include <penstock/http/h1.hpp>
 #include <penstock/http/message.hpp>
@@ -116,8 +117,9 @@ class ServerExchange {
 /// A small HTTP/1.1 server on an event loop: for simulators, tests and metrics, not for the open
 /// internet. *One thread at a time*: the loop's. Call `stop` and let it return before it goes.
 ///
-/// Each connection is served in order, one request at a time; malformed requests are answered
-/// with their status and closed. A handler that returns without a reply is answered for with 500.
+/// Each connection is served in order, one request at a time, in turn with the others; malformed
+/// requests are answered with their status and closed. A handler that returns without a reply is
+/// answered for with 500.
 class Server {
  public:
   using Handler = std::function<Task<void>(ServerExchange&)>;
@@ -221,6 +223,8 @@ class Server {
         if (!sent) co_return;
       }
       more = exchange.keep_alive() && !call.stop.stop_requested();
+      // A client that always has its next request here already must not keep the loop from others.
+      if (more && !bytes.empty()) co_await reschedule(loop_);
     }
   }
 
