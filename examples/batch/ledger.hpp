@@ -113,8 +113,10 @@ class Ledger {
     // Another prompt's error can be read after the stop, and is not its reason.
     const bool refused = error.kind() == ErrorKind::credential || error.kind() == ErrorKind::quota;
     if (all_stopped && refused) end(Ending::stopped, to_string(error));
-    if (error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open ||
-        error.kind() == ErrorKind::rate_limited) {
+    // A provider that will be at its limit for longer than any prompt has time.
+    const bool shut = error.kind() == ErrorKind::rate_limited &&
+                      error.retry_after().value_or(penstock::Duration{}) >= options_.deadline;
+    if (shut || error.kind() == ErrorKind::unavailable || error.kind() == ErrorKind::circuit_open) {
       if (++unanswered_ >= patience_) end(Ending::unanswered, to_string(error));
     } else {
       unanswered_ = 0;

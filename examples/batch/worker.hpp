@@ -134,8 +134,8 @@ struct Desk {
   Writer& writer;
   const Options& options;
   Executor& executor;
-  Executor* reader =
-      nullptr;  ///< where the loop's workers wait for the input; null: it never waits
+  /// Where the loop's workers wait for the input; null: it never keeps them waiting.
+  Executor* reader = nullptr;
 };
 
 /// Answers prompts one after the other in the calling thread until there are no more.
