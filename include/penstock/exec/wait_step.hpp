@@ -34,7 +34,8 @@ struct WithdrawStep {
 /// it stands.
 ///
 /// Done at once, the caller goes on without suspending, and no clock is read; else it waits, and
-/// resumes on `call.where()` when it is granted, its token stops or its deadline passes. A token
+/// resumes on `call.where()` when it is granted, its token stops or its deadline passes; or goes on
+/// where it is, if that came about before it had suspended. A token
 /// that has stopped before refuses even what is free. A decided wait is not decided again: what
 /// was granted is given also when the stop comes before the caller runs. Allocates nothing.
 template <WaitStep Step>
