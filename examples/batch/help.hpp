@@ -66,7 +66,8 @@ Environment:
 Exit codes:
   0    every prompt is answered
   1    finished, but some prompts failed or some lines were malformed; or gave
-       up, because prompt after prompt found no server or one at its limit
+       up, because prompt after prompt found no server, or one at its limit for
+       longer than --deadline
   2    the command line, the input file or the output file cannot be used
   3    stopped: the quota is used up or a key is refused
   130  interrupted: answers in flight were kept; the same command resumes
